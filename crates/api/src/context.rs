@@ -1,0 +1,91 @@
+//! What a node gives to the plugins it is assembled from.
+
+use crate::{Keypair, Multiaddr, PeerId, PublicKey};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// Runs background tasks that end with the node.
+///
+/// A plugin never calls `tokio::spawn`: what it spawns here is joined at shutdown, and named in the shutdown
+/// report if it had to be aborted.
+pub trait Spawn: fmt::Debug + Send + Sync + 'static {
+    /// Starts `task`; `name` is what a report calls it. A panic in it is caught and counted, and ends nothing else.
+    fn spawn(&self, name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+/// A handle to the node's tasks, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TaskScope {
+    spawner: Arc<dyn Spawn>,
+    cancelled: CancellationToken,
+}
+
+impl TaskScope {
+    /// A scope over a spawner; `cancelled` fires when the node begins to shut down.
+    pub fn new(spawner: Arc<dyn Spawn>, cancelled: CancellationToken) -> Self {
+        Self { spawner, cancelled }
+    }
+
+    /// Starts a task that should end soon after [`TaskScope::cancelled`] fires.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawner.spawn(name, Box::pin(task));
+    }
+
+    /// Fires when the node begins to shut down.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
+    }
+}
+
+/// What `build` of a plugin gets from the node that is being assembled.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BuildCx {
+    /// The node's identity. Its `Debug` form shows no secret.
+    pub identity: NodeIdentity,
+    /// Where background tasks run.
+    pub tasks: TaskScope,
+}
+
+impl BuildCx {
+    /// A context for one node.
+    #[must_use]
+    pub fn new(identity: Keypair, tasks: TaskScope) -> Self {
+        Self { identity: NodeIdentity(Arc::new(identity)), tasks }
+    }
+}
+
+/// The key pair of a node.
+#[derive(Clone)]
+pub struct NodeIdentity(Arc<Keypair>);
+
+impl NodeIdentity {
+    /// The key pair, for signing.
+    #[must_use]
+    pub fn keypair(&self) -> &Keypair {
+        &self.0
+    }
+
+    /// The peer id that follows from the key.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.0.public().to_peer_id()
+    }
+}
+
+impl fmt::Debug for NodeIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeIdentity({})", self.peer_id())
+    }
+}
+
+/// What a protocol handler may ask of the running node.
+pub trait NodeView: fmt::Debug + Send + Sync + 'static {
+    /// The node's public key.
+    fn public_key(&self) -> PublicKey;
+    /// Addresses that the node is bound to, wildcards expanded, without `/p2p/…`.
+    fn listen_addrs(&self) -> Vec<Multiaddr>;
+    /// Ids of the protocols that the node serves.
+    fn protocols(&self) -> Vec<String>;
+}

@@ -1,0 +1,114 @@
+//! Stream multiplexers: many streams over one connection.
+
+use crate::{BoxIo, CloseReason, Code, error::layer_error, security::Role};
+use async_trait::async_trait;
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Puts a multiplexer on an authenticated byte stream.
+///
+/// # Obligations
+///
+/// * M1. `mux` does no more than set up: it sends nothing and waits for nothing. All work is done by the
+///   driver of the [`Muxed`] it returns, which ends with the connection.
+/// * M2. A peer that breaks the protocol ends its own connection with [`CloseReason::Violation`]: the driver
+///   returns, no stream waits for ever, and nothing panics.
+/// * M3. Whatever the peer does, the memory held for it is bounded: frames, unread data, streams, and the
+///   replies that the protocol forces.
+pub trait Muxer: fmt::Debug + Send + Sync + 'static {
+    /// The multistream-select id, such as `/yamux/1.0.0`.
+    fn protocol(&self) -> &str;
+
+    /// Starts multiplexing on `io`.
+    fn mux(&self, io: BoxIo, role: Role) -> Muxed;
+}
+
+/// A connection and the future that drives it.
+///
+/// The framework polls the driver in the one task of the connection. Dropping it cuts the connection off.
+pub struct Muxed {
+    /// The handle that opens, accepts and closes.
+    pub conn: Arc<dyn MuxedConn>,
+    /// Does the connection's work; its output says why the connection ended.
+    pub driver: Pin<Box<dyn Future<Output = CloseReason> + Send>>,
+}
+
+impl fmt::Debug for Muxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Muxed").field("conn", &self.conn).finish_non_exhaustive()
+    }
+}
+
+/// A connection that carries streams.
+///
+/// # Obligations
+///
+/// * C1. `open` gives a stream that can be written at once. Waiting for the peer's word is not required.
+/// * C2. `accept` is cancel-safe, and gives inbound streams in the order in which they arrived.
+/// * C3. Streams that the application does not accept are bounded: more are reset, or held back.
+/// * C4. `close` tells the peer the code where the protocol can carry it, and returns when the driver has sent
+///   what streams had finished writing before, or when the connection is gone.
+/// * C5. After the end of the connection `open` and `accept` fail, and reads and writes of streams fail with
+///   [`crate::stream::StreamError::ConnectionLost`], after the data that had arrived.
+#[async_trait]
+pub trait MuxedConn: fmt::Debug + Send + Sync + 'static {
+    /// Opens a stream. Waits while the peer has too many of ours unanswered.
+    ///
+    /// # Errors
+    /// [`MuxerError`] when the connection has ended or a limit is reached.
+    async fn open(&self) -> Result<Box<dyn MuxedStream>, MuxerError>;
+
+    /// The next stream that the peer opened.
+    ///
+    /// # Errors
+    /// [`MuxerErrorKind::Closed`] after the last one.
+    async fn accept(&self) -> Result<Box<dyn MuxedStream>, MuxerError>;
+
+    /// Closes the connection in order. The caller bounds it in time by dropping the future, then the driver.
+    async fn close(&self, code: Code);
+
+    /// Streams that are open now, both directions.
+    fn num_streams(&self) -> usize;
+}
+
+/// One stream. Reading and writing are tokio's; `shutdown` finishes the sending side.
+///
+/// # Obligations
+///
+/// * R1. Reading tells apart the end of file (`Ok` with no bytes), a reset and a lost connection
+///   ([`crate::stream::StreamError`] inside the I/O error).
+/// * R2. `shutdown` delivers all that was written before, then the end of file; reading goes on.
+/// * R3. Dropping a stream whose sending side is not finished resets it; the peer does not see an end of file.
+/// * R4. Dropping a stream after `shutdown` loses nothing that was written, even under a full window.
+/// * R5. A stream whose reader is slow does not hold up another stream.
+pub trait MuxedStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static {
+    /// The number of the stream on its connection.
+    fn id(&self) -> u64;
+
+    /// Ends both directions at once. Data not yet sent is lost. Does nothing after the stream has ended.
+    fn reset(&mut self, code: Code);
+
+    /// Asks the peer to send no more; what arrives later is thrown away. Where the protocol has no word for it,
+    /// arriving data is discarded and the peer is not told.
+    fn stop_reading(&mut self, code: Code);
+}
+
+layer_error! {
+    /// A muxer operation that failed.
+    MuxerError,
+    /// What went wrong in a muxer.
+    MuxerErrorKind {
+        /// The two ends have no muxer in common.
+        NoCommonProtocol => "no_common_muxer", Remote, Permanent, "no stream multiplexer in common",
+            "link and list a muxer that the peer has (`[stack] muxers`)";
+        /// The connection has ended.
+        Closed => "muxer_closed", Network, Temporary, "the connection has ended",
+            "dial the peer again";
+        /// No further stream may be opened.
+        TooManyStreams => "too_many_streams", Local, Temporary, "too many streams on the connection",
+            "close streams that are done, or raise the muxer's `max_streams`";
+        /// The stream broke while the muxer was negotiated.
+        Io => "muxer_io", Network, Temporary, "the connection broke while the muxer was negotiated",
+            "the peer closed it: it may be full or refuse this node";
+    }
+}
