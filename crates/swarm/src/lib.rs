@@ -1,1 +1,43 @@
-//! Placeholder.
+//! Assembles the layers of a libp2p node and runs the road of a connection.
+//!
+//! This crate names no plugin. A node comes together in one of two ways:
+//!
+//! * from a profile: [`registry`] knows the plugins that are linked, [`profile`] reads the configuration,
+//!   [`assemble`] makes a [`Stack`] of both;
+//! * by hand: [`SwarmBuilder`] takes the trait objects themselves.
+//!
+//! Either way the result is a [`Swarm`], a cheap handle with async methods. Every connection is one task, every
+//! socket holds one permit from before it is accepted or dialled until it is gone, and [`Swarm::shutdown`] joins
+//! whatever the node has started. The road itself is in `pipeline/`: two straight functions, one for each
+//! direction, over types that stand for its stages.
+
+pub mod assemble;
+mod builder;
+mod connection;
+mod dial;
+pub mod error;
+pub mod events;
+mod handlers;
+mod listen;
+mod net_stream;
+mod permits;
+mod pipeline;
+pub mod profile;
+mod prune;
+mod register;
+pub mod registry;
+mod settings;
+mod stack;
+mod swarm;
+mod tasks;
+
+pub use builder::{BuildError, SwarmBuilder};
+pub use connection::SwarmConn;
+pub use dial::DialOptions;
+pub use handlers::HandlerError;
+pub use net_stream::{NetStream, StreamState};
+pub use pipeline::upgrade::ConnectionInfo;
+pub use settings::Settings;
+pub use stack::{Named, Stack};
+pub use swarm::{Metrics, ShutdownReport, Swarm};
+pub use tasks::Tasks;

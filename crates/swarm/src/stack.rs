@@ -1,8 +1,8 @@
 //! The layers of one node, as trait objects with the names they were asked for by.
 
 use skep_api::{
-    gate::Gate, muxer::Muxer, protocol::ProtocolHandler, pruner::Pruner, resolver::Resolver, security::Upgrader,
-    selector::ConnectionSelector, transport::Transport,
+    gate::Gate, muxer::Muxer, protocol::ProtocolHandler, pruner::Pruner, resolver::Resolver,
+    security::Upgrader, selector::ConnectionSelector, transport::Transport,
 };
 use std::sync::Arc;
 

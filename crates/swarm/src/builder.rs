@@ -1,0 +1,177 @@
+//! Composing a node by hand: trait objects in, a running swarm out. No profile is needed.
+
+use crate::{
+    handlers::{HandlerError, Handlers},
+    permits::Permits,
+    settings::Settings,
+    stack::{Named, Stack},
+    swarm::{Inner, Swarm},
+    tasks::Tasks,
+};
+use skep_api::{
+    BuildCx, Keypair, gate::Gate, muxer::Muxer, protocol::ProtocolHandler, pruner::Pruner,
+    resolver::Resolver, security::Upgrader, selector::ConnectionSelector, transport::Transport,
+};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64},
+};
+use tokio::sync::broadcast;
+
+/// Events that a slow subscriber may be behind before it misses some.
+const EVENT_QUEUE: usize = 1024;
+
+/// Collects the layers of a node.
+#[derive(Debug)]
+pub struct SwarmBuilder {
+    cx: BuildCx,
+    tasks: Tasks,
+    stack: Stack,
+    settings: Settings,
+}
+
+/// A stack that cannot carry a connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No transport at all.
+    #[error("the node has no transport; add one with `.transport(name, object)`")]
+    NoTransport,
+    /// A transport gives raw links, but nothing secures them.
+    #[error("transport `{0}` needs a security upgrade; add one with `.security(name, object)`")]
+    NoSecurity(String),
+    /// A transport gives raw links, but nothing multiplexes them.
+    #[error("transport `{0}` needs a muxer; add one with `.muxer(name, object)`")]
+    NoMuxer(String),
+    /// Two handlers for one protocol, or an id that cannot be.
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
+}
+
+impl SwarmBuilder {
+    /// A node with this identity and no layers yet.
+    #[must_use]
+    pub fn new(identity: Keypair) -> Self {
+        let tasks = Tasks::default();
+        let cx = BuildCx::new(identity, tasks.scope());
+        Self { cx, tasks, stack: Stack::default(), settings: Settings::default() }
+    }
+
+    /// What plugins of this node are built with.
+    #[must_use]
+    pub fn build_cx(&self) -> &BuildCx {
+        &self.cx
+    }
+
+    /// Replaces all layers, such as by those that a profile gave.
+    #[must_use]
+    pub fn stack(mut self, stack: Stack) -> Self {
+        self.stack = stack;
+        self
+    }
+
+    /// Replaces the swarm's own settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a transport, after those added before.
+    #[must_use]
+    pub fn transport(mut self, name: &str, object: Arc<dyn Transport>) -> Self {
+        self.stack.transports.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Adds a security upgrade; the first is preferred.
+    #[must_use]
+    pub fn security(mut self, name: &str, object: Arc<dyn Upgrader>) -> Self {
+        self.stack.security.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Adds a muxer; the first is preferred.
+    #[must_use]
+    pub fn muxer(mut self, name: &str, object: Arc<dyn Muxer>) -> Self {
+        self.stack.muxers.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Adds a gate, asked after those added before.
+    #[must_use]
+    pub fn gate(mut self, name: &str, object: Arc<dyn Gate>) -> Self {
+        self.stack.gates.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets the pruner.
+    #[must_use]
+    pub fn pruner(mut self, name: &str, object: Arc<dyn Pruner>) -> Self {
+        self.stack.pruner = Some(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets the resolver.
+    #[must_use]
+    pub fn resolver(mut self, name: &str, object: Arc<dyn Resolver>) -> Self {
+        self.stack.resolver = Some(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets the connection selector.
+    #[must_use]
+    pub fn selector(mut self, name: &str, object: Arc<dyn ConnectionSelector>) -> Self {
+        self.stack.selector = Some(Named::new(name, "", object));
+        self
+    }
+
+    /// Adds a protocol handler.
+    #[must_use]
+    pub fn protocol(mut self, name: &str, object: Arc<dyn ProtocolHandler>) -> Self {
+        self.stack.protocols.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Starts the node. It binds and dials nothing by itself.
+    ///
+    /// # Errors
+    /// [`BuildError`] if the layers cannot carry a connection.
+    pub fn build(self) -> Result<Swarm, BuildError> {
+        check(&self.stack)?;
+        let handlers = Handlers::default();
+        for protocol in &self.stack.protocols {
+            handlers.add(&protocol.object)?;
+        }
+        let (events, _) = broadcast::channel(EVENT_QUEUE);
+        Ok(Swarm(Arc::new(Inner {
+            local_peer: self.cx.identity.peer_id(),
+            identity: self.cx.identity,
+            permits: Permits::new(self.settings.max_connections, self.settings.max_pending_inbound),
+            settings: self.settings,
+            stack: self.stack,
+            tasks: self.tasks,
+            handlers,
+            connections: Mutex::default(),
+            listeners: Mutex::default(),
+            events,
+            next_id: AtomicU64::new(1),
+            pruning: AtomicBool::new(false),
+        })))
+    }
+}
+
+fn check(stack: &Stack) -> Result<(), BuildError> {
+    if stack.transports.is_empty() {
+        return Err(BuildError::NoTransport);
+    }
+    for transport in stack.transports.iter().filter(|t| !t.object.capabilities().muxed) {
+        if stack.security.is_empty() {
+            return Err(BuildError::NoSecurity(transport.name.clone()));
+        }
+        if stack.muxers.is_empty() {
+            return Err(BuildError::NoMuxer(transport.name.clone()));
+        }
+    }
+    Ok(())
+}

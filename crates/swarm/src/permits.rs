@@ -1,0 +1,84 @@
+//! Connection permits: taken before a socket is accepted or dialled, given back when it is gone.
+
+use skep_api::resources::LimitExceeded;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The budgets of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Permits {
+    connections: Arc<Semaphore>,
+    pending_inbound: Arc<Semaphore>,
+    max_connections: usize,
+}
+
+/// The right to hold one connection. Dropping it gives it back, so a slot cannot leak.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _connection: OwnedSemaphorePermit,
+    pending: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    /// The handshake is over: another inbound one may begin.
+    pub(crate) fn established(&mut self) {
+        self.pending = None;
+    }
+}
+
+impl Permits {
+    pub(crate) fn new(max_connections: u32, max_pending_inbound: u32) -> Self {
+        let max = max_connections as usize;
+        Self {
+            connections: Arc::new(Semaphore::new(max)),
+            pending_inbound: Arc::new(Semaphore::new(max_pending_inbound as usize)),
+            max_connections: max,
+        }
+    }
+
+    /// Connections in use, those in their handshake included.
+    pub(crate) fn in_use(&self) -> usize {
+        self.max_connections.saturating_sub(self.connections.available_permits())
+    }
+
+    /// A permit for a dial, or the limit that is in the way.
+    pub(crate) fn outbound(&self) -> Result<Permit, LimitExceeded> {
+        match Arc::clone(&self.connections).try_acquire_owned() {
+            Ok(connection) => Ok(Permit { _connection: connection, pending: None }),
+            Err(_) => Err(LimitExceeded {
+                scope: "connections".into(),
+                current: self.in_use() as u64,
+                limit: self.max_connections as u64,
+                key: "swarm.max_connections".into(),
+            }),
+        }
+    }
+
+    /// A permit for an inbound connection. Waiting here is the back-pressure: nothing is accepted meanwhile.
+    pub(crate) async fn inbound(&self) -> Option<Permit> {
+        let pending = Arc::clone(&self.pending_inbound).acquire_owned().await.ok()?;
+        let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
+        Some(Permit { _connection: connection, pending: Some(pending) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_permit_is_given_back() {
+        let permits = Permits::new(2, 1);
+        let outbound = permits.outbound().unwrap();
+        let mut inbound = permits.inbound().await.unwrap();
+        assert_eq!(permits.in_use(), 2);
+        let error = permits.outbound().unwrap_err();
+        assert_eq!(error.to_string(), "connections: 2 of 2 in use; raise `swarm.max_connections`");
+        drop(outbound);
+        inbound.established();
+        let next = permits.inbound().await.unwrap();
+        assert_eq!(permits.in_use(), 2);
+        drop((inbound, next));
+        assert_eq!(permits.in_use(), 0);
+    }
+}

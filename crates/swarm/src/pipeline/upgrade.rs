@@ -1,0 +1,213 @@
+//! From an admitted link to a connection whose peer is proven and whose streams can be opened.
+
+use super::{admit, negotiate};
+use crate::{
+    error::{AttemptError, Cause, Stage},
+    permits::Permit,
+    stack::Stack,
+};
+use admit::Admitted;
+use multistream_select::NegotiationError;
+use skep_api::{
+    BoxIo, Multiaddr, PeerId, PublicKey,
+    error::BoxError,
+    gate::Checkpoint,
+    muxer::{Muxed, MuxerError, MuxerErrorKind},
+    security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Verifier},
+    transport::{Link, RawLink},
+};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A connection at the end of the road, not yet registered.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) muxed: Muxed,
+    pub(crate) permit: Permit,
+    pub(crate) info: ConnectionInfo,
+}
+
+/// What is known of a connection from its making.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// This node's side.
+    pub role: Role,
+    /// The peer, proven.
+    pub peer: PeerId,
+    /// The key it proved.
+    pub peer_key: PublicKey,
+    /// This end, from the socket.
+    pub local: Multiaddr,
+    /// The peer's end, from the socket.
+    pub remote: Multiaddr,
+    /// The security plugin; `None` where the transport brings its own.
+    pub security: Option<String>,
+    /// The muxer plugin; `None` where the transport brings its own.
+    pub muxer: Option<String>,
+    /// Whether the muxer was agreed on within the security handshake.
+    pub early_muxer: bool,
+}
+
+/// How far an attempt has come, readable when its deadline ends it from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(AtomicU8);
+
+impl Progress {
+    pub(crate) fn at(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let stages =
+            [Stage::Resolve, Stage::Connect, Stage::Security, Stage::Peer, Stage::Muxer, Stage::Gate];
+        let now = self.0.load(Ordering::Relaxed);
+        stages.into_iter().find(|stage| *stage as u8 == now).unwrap_or(Stage::Connect)
+    }
+}
+
+/// What upgrading needs beside the link.
+#[derive(Debug)]
+pub(crate) struct Upgrade<'a> {
+    pub(crate) stack: &'a Stack,
+    pub(crate) role: Role,
+    pub(crate) expected: Option<PeerId>,
+    pub(crate) local_peer: PeerId,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Upgrade<'_> {
+    pub(crate) async fn run(self, link: Admitted<Link>) -> Result<Established, AttemptError> {
+        let (link, permit) = link.into_parts();
+        match link {
+            Link::Raw(raw) => self.raw(raw, permit).await,
+            Link::Muxed(link) => {
+                let (muxed, verified, _) = link.muxed.into_parts();
+                self.check_peer(verified.peer(), &link.remote)?;
+                let info = ConnectionInfo {
+                    role: self.role,
+                    peer: verified.peer(),
+                    peer_key: verified.key().clone(),
+                    local: link.local,
+                    remote: link.remote,
+                    security: None,
+                    muxer: None,
+                    early_muxer: false,
+                };
+                Ok(Established { muxed, permit, info })
+            }
+            _ => Err(AttemptError::new(Stage::Connect, "", Cause::NoTransport(String::new()))),
+        }
+    }
+
+    async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
+        self.progress.at(Stage::Security);
+        let (security, secured) = self.secure(link.io).await?;
+        let peer = secured.verified().peer();
+        self.progress.at(Stage::Peer);
+        self.check_peer(peer, &link.remote)?;
+        self.progress.at(Stage::Muxer);
+        let (io, verified, early) = secured.into_parts();
+        let (muxer, muxed) = self.mux(io, early.as_deref()).await?;
+        let info = ConnectionInfo {
+            role: self.role,
+            peer,
+            peer_key: verified.key().clone(),
+            local: link.local,
+            remote: link.remote,
+            security: Some(security),
+            muxer: Some(muxer),
+            early_muxer: early.is_some(),
+        };
+        Ok(Established { muxed, permit, info })
+    }
+
+    async fn secure(&self, io: BoxIo) -> Result<(String, Secured<BoxIo>), AttemptError> {
+        let upgraders = &self.stack.security;
+        let fail = |plugin: &str, e| AttemptError::new(Stage::Security, plugin, Cause::Security(e));
+        let ids = upgraders.iter().map(|u| u.object.protocol());
+        let (id, io) = negotiate::negotiate(io, self.role, ids)
+            .await
+            .map_err(|e| fail("", security_negotiation(e, &names(upgraders.iter().map(|u| &u.name)))))?;
+        let Some(upgrader) = upgraders.iter().find(|u| u.object.protocol() == id) else {
+            return Err(fail("", SecurityError::new(SecurityErrorKind::NoCommonProtocol, id)));
+        };
+        let muxers = self.stack.muxers.iter().map(|m| m.object.protocol().to_string()).collect();
+        let cx = SecureCx::new(self.role, Verifier::new(self.expected), muxers);
+        match upgrader.object.secure(Box::new(io), cx).await {
+            Ok(secured) => Ok((upgrader.name.clone(), secured)),
+            Err(e) if negotiate::refused(&e) => {
+                let detail = format!("the peer does not take {}", upgrader.object.protocol());
+                let e = SecurityError::new(SecurityErrorKind::NoCommonProtocol, detail).with_source(e);
+                Err(fail(&upgrader.name, e))
+            }
+            Err(e) => Err(fail(&upgrader.name, e)),
+        }
+    }
+
+    /// Who it is must not be this node itself, and the gates must agree.
+    fn check_peer(&self, peer: PeerId, remote: &Multiaddr) -> Result<(), AttemptError> {
+        if peer == self.local_peer {
+            return Err(AttemptError::new(Stage::Peer, "", Cause::OwnAddress));
+        }
+        admit::ask(&self.stack.gates, &Checkpoint::Peer { role: self.role, peer: &peer, remote })
+    }
+
+    async fn mux(&self, io: BoxIo, early: Option<&str>) -> Result<(String, Muxed), AttemptError> {
+        let muxers = &self.stack.muxers;
+        let fail = |e| AttemptError::new(Stage::Muxer, "", Cause::Muxer(e));
+        let (id, io): (String, BoxIo) = match early {
+            Some(id) => (id.to_string(), io),
+            None => {
+                let ids = muxers.iter().map(|m| m.object.protocol());
+                let (id, io) = negotiate::negotiate(io, self.role, ids)
+                    .await
+                    .map_err(|e| fail(muxer_negotiation(e, &names(muxers.iter().map(|m| &m.name)))))?;
+                (id.to_string(), Box::new(io))
+            }
+        };
+        match muxers.iter().find(|m| m.object.protocol() == id) {
+            Some(muxer) => Ok((muxer.name.clone(), muxer.object.mux(io, self.role))),
+            None => Err(fail(MuxerError::new(MuxerErrorKind::NoCommonProtocol, id))),
+        }
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn security_negotiation(error: NegotiationError, ours: &str) -> SecurityError {
+    match error {
+        NegotiationError::Failed => {
+            let detail = format!("this node has {ours}; the peer proposed or took none of it");
+            SecurityError::new(SecurityErrorKind::NoCommonProtocol, detail)
+        }
+        NegotiationError::ProtocolError(e) => {
+            let kind = if is_io(&e) { SecurityErrorKind::Io } else { SecurityErrorKind::Malformed };
+            SecurityError::new(kind, "while agreeing on a security protocol").with_source(BoxError::from(e))
+        }
+    }
+}
+
+fn muxer_negotiation(error: NegotiationError, ours: &str) -> MuxerError {
+    match error {
+        NegotiationError::Failed => {
+            let detail = format!("this node has {ours}; the peer proposed or took none of it");
+            MuxerError::new(MuxerErrorKind::NoCommonProtocol, detail)
+        }
+        NegotiationError::ProtocolError(e) => {
+            MuxerError::new(MuxerErrorKind::Io, "while agreeing on a muxer").with_source(BoxError::from(e))
+        }
+    }
+}
+
+/// A broken stream, in contrast to bytes that are no negotiation.
+fn is_io(error: &multistream_select::ProtocolError) -> bool {
+    use std::io::ErrorKind as E;
+    match error {
+        multistream_select::ProtocolError::IoError(e) => {
+            !matches!(e.kind(), E::InvalidData | E::InvalidInput)
+        }
+        _ => false,
+    }
+}

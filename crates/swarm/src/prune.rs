@@ -1,0 +1,41 @@
+//! Pruning: when there are too many connections, the pruner names some and they are closed beside the road.
+
+use crate::swarm::Inner;
+use skep_api::{Code, pruner::PruneCandidate};
+use std::sync::{Arc, atomic::Ordering};
+
+impl Inner {
+    /// Starts a prune if the high mark is passed and none is under way.
+    pub(crate) fn prune_if_needed(self: &Arc<Self>) {
+        let Some(pruner) = &self.stack.pruner else { return };
+        if self.total() <= pruner.object.high_mark() || self.pruning.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let node = Arc::clone(self);
+        self.tasks.spawn("prune", async move {
+            node.prune().await;
+            node.pruning.store(false, Ordering::Release);
+        });
+    }
+
+    async fn prune(&self) {
+        let Some(pruner) = &self.stack.pruner else { return };
+        let connections = self.all();
+        let candidates: Vec<_> = connections
+            .iter()
+            .map(|conn| PruneCandidate {
+                connection: conn.view(),
+                age: conn.opened_at().elapsed(),
+                value: 0,
+                protected: false,
+            })
+            .collect();
+        let victims = pruner.object.select(&candidates);
+        let closing = victims.iter().filter_map(|victim| {
+            let conn = connections.iter().find(|conn| conn.id() == victim.id)?;
+            tracing::info!(peer = %conn.peer(), reason = %victim.reason, "Pruned a connection.");
+            Some(conn.close(Code::GARBAGE_COLLECTED))
+        });
+        futures::future::join_all(closing).await;
+    }
+}

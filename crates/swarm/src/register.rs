@@ -1,0 +1,155 @@
+//! Registration: the last checks, the table of connections, and the task that runs each.
+
+use crate::{
+    connection::{Shared, SwarmConn, accept_loop},
+    error::{AttemptError, Cause, Stage},
+    events::Event,
+    permits::Permit,
+    pipeline::{admit, upgrade::Established},
+    swarm::Inner,
+};
+use futures::FutureExt;
+use skep_api::{CloseReason, Code, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+impl Inner {
+    /// Registers an established connection, unless a gate or a limit is against it, and starts its task.
+    pub(crate) fn register(self: &Arc<Self>, established: Established) -> Result<SwarmConn, AttemptError> {
+        let Established { muxed, mut permit, info } = established;
+        let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
+        if let Err(denied) = admit::ask(&self.stack.gates, &point) {
+            self.refuse(muxed, permit, Code::GATED);
+            return Err(denied);
+        }
+        permit.established();
+        let shared = Arc::new(Shared {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            opened_at: Instant::now(),
+            conn: Arc::clone(&muxed.conn),
+            cut: CancellationToken::new(),
+            reason: watch::Sender::new(None),
+            closing: Mutex::new(None),
+            inbound_streams: Arc::new(Semaphore::new(self.settings.max_inbound_streams as usize)),
+            peer_info: watch::Sender::new(None),
+            node: Arc::downgrade(self),
+            info,
+        });
+        if let Err(error) = self.enter(&shared) {
+            let code = if matches!(error.cause, Cause::ShuttingDown) {
+                Code::SHUTDOWN
+            } else {
+                Code::RESOURCE_LIMIT
+            };
+            self.refuse(muxed, permit, code);
+            return Err(error);
+        }
+        self.start(&shared, muxed, permit);
+        self.prune_if_needed();
+        Ok(SwarmConn(shared))
+    }
+
+    /// Puts the connection into the table, under the limit for its peer.
+    fn enter(&self, shared: &Arc<Shared>) -> Result<(), AttemptError> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.tasks.cancelled().is_cancelled() {
+            return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
+        }
+        let limit = self.settings.max_connections_per_peer as usize;
+        let peers = connections.entry(shared.info.peer).or_default();
+        if peers.len() >= limit {
+            let limit = LimitExceeded {
+                scope: format!("connections to {}", shared.info.peer),
+                current: peers.len() as u64,
+                limit: limit as u64,
+                key: "swarm.max_connections_per_peer".into(),
+            };
+            return Err(AttemptError::new(Stage::Filter, "", Cause::Limit(limit)));
+        }
+        peers.push(SwarmConn(Arc::clone(shared)));
+        Ok(())
+    }
+
+    /// Tells the peer why and lets the connection go.
+    fn refuse(&self, muxed: Muxed, permit: Permit, code: Code) {
+        let limit = self.settings.close_timeout.0;
+        self.tasks.spawn("refusal", async move {
+            let _permit = permit;
+            let close = async { tokio::join!(muxed.driver, muxed.conn.close(code)) };
+            let _ = tokio::time::timeout(limit, close).await;
+        });
+    }
+
+    fn start(self: &Arc<Self>, shared: &Arc<Shared>, muxed: Muxed, permit: Permit) {
+        let info = &shared.info;
+        self.emit(Event::Connected {
+            id: shared.id,
+            peer: info.peer,
+            role: info.role,
+            remote: info.remote.clone(),
+        });
+        let (node, conn) = (Arc::clone(self), Arc::clone(shared));
+        self.tasks.spawn("connection", async move {
+            let reason = run(&conn, muxed).await;
+            node.leave(&conn, reason);
+            // The socket is gone with the driver; only now may its slot be used again.
+            drop(permit);
+        });
+        for handler in self.handlers.snapshot().distinct() {
+            let session = Arc::clone(shared);
+            self.tasks.spawn("connected", async move {
+                let cut = session.cut.clone();
+                let _ = cut.run_until_cancelled(handler.connected(session)).await;
+            });
+        }
+    }
+
+    fn leave(&self, shared: &Arc<Shared>, reason: CloseReason) {
+        let peer = shared.info.peer;
+        {
+            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(peers) = connections.get_mut(&peer) {
+                peers.retain(|conn| conn.0.id != shared.id);
+                if peers.is_empty() {
+                    connections.remove(&peer);
+                }
+            }
+        }
+        shared.reason.send_replace(Some(reason.clone()));
+        shared.cut.cancel();
+        self.emit(Event::Disconnected { id: shared.id, peer, reason });
+    }
+}
+
+/// Drives the muxer and accepts streams until the connection ends. A panic in it is an end like another.
+async fn run(shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
+    let driver = AssertUnwindSafe(muxed.driver).catch_unwind();
+    tokio::pin!(driver);
+    let accept = accept_loop(Arc::clone(shared));
+    tokio::pin!(accept);
+    let mut accepting = true;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut driver => break Some(ended),
+            () = &mut accept, if accepting => accepting = false,
+            () = shared.cut.cancelled() => break None,
+        }
+    };
+    let closing = *shared.closing.lock().unwrap_or_else(PoisonError::into_inner);
+    match (closing, ended) {
+        (Some(code), _) => CloseReason::local(code),
+        (None, Some(Ok(reason))) => reason,
+        (None, Some(Err(_))) => {
+            tracing::error!(peer = %shared.info.peer, "The muxer panicked; its connection has ended.");
+            CloseReason::Lost { what: "the muxer panicked".into() }
+        }
+        (None, None) => CloseReason::local(Code::NONE),
+    }
+}
