@@ -1,2 +1,98 @@
-//! Placeholder.
-fn main() {}
+//! The skep peer for benchmark runs: a server and a client as separate processes, one line of JSON a run.
+
+mod account;
+mod args;
+mod node;
+mod ops;
+mod protocol;
+
+use args::{Cli, Client, Common, Mode};
+use clap::Parser;
+use serde_json::json;
+use skep::api::{error::chain, multiaddr::Protocol};
+use std::process::ExitCode;
+use tokio::io::AsyncReadExt;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("no stack is called {0:?}; stacks here: {}", node::STACKS.join(", "))]
+    Stack(String),
+    #[error("no result within {0:?}")]
+    TooLong(std::time::Duration),
+    #[error(transparent)]
+    Address(#[from] skep::api::multiaddr::Error),
+    #[error(transparent)]
+    Listen(#[from] skep::swarm::error::ListenError),
+    #[error(transparent)]
+    Dial(#[from] skep::swarm::error::DialError),
+    #[error(transparent)]
+    Stream(#[from] skep::swarm::error::NewStreamError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Build(#[from] skep::swarm::BuildError),
+    #[error(transparent)]
+    Config(#[from] skep::api::ConfigErrors),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().mode {
+        Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
+        Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{}", chain(&e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs on the runtime's own threads: what `block_on` runs would stay on the calling thread, and each step
+/// between it and a connection's task would cross threads.
+fn on_runtime(
+    workers: usize,
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) -> Result<(), Failure> {
+    if workers == 0 {
+        return tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let result = runtime.block_on(async { tokio::spawn(work).await? });
+    // The thread that reads standard input may still wait: it is not joined.
+    runtime.shutdown_background();
+    result
+}
+
+async fn server(common: &Common) -> Result<(), Failure> {
+    let swarm = node::build(&common.stack)?;
+    let addrs = swarm.listen(&"/ip4/127.0.0.1/tcp/0".parse()?).await?;
+    for addr in addrs.into_iter().take(1) {
+        println!("READY {} {}", addr.with(Protocol::P2p(swarm.peer_id())), std::process::id());
+    }
+    let stdin_closed = async {
+        let (mut stdin, mut buf) = (tokio::io::stdin(), [0; 256]);
+        while matches!(stdin.read(&mut buf).await, Ok(n) if n > 0) {}
+    };
+    let _ = tokio::time::timeout(common.max_secs, stdin_closed).await;
+    Ok(())
+}
+
+async fn client(args: &Client) -> Result<(), Failure> {
+    let limit = args.common.max_secs;
+    let figures = tokio::time::timeout(limit, ops::run(args)).await.map_err(|_| Failure::TooLong(limit))??;
+    let mut line = serde_json::Map::new();
+    line.insert("impl".into(), json!("skep"));
+    line.insert("stack".into(), json!(args.common.stack));
+    line.insert("op".into(), json!(format!("{:?}", args.op).to_lowercase()));
+    if let Some(label) = &args.label {
+        line.insert("label".into(), json!(label));
+    }
+    line.extend(figures);
+    println!("{}", serde_json::Value::Object(line));
+    Ok(())
+}

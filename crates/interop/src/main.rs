@@ -1,2 +1,129 @@
-//! Placeholder.
-fn main() {}
+//! The skep peer for interoperability runs: listens or dials with one transport, one security protocol and one
+//! muxer, by the command line and the protocols that the peers of all implementations share.
+
+mod args;
+mod dial;
+mod pattern;
+mod serve;
+
+use args::Args;
+use serde_json::{Map, json};
+use skep::{
+    Swarm, SwarmBuilder,
+    api::{ConfigSection, Keypair, Multiaddr, error::chain, multiaddr::Protocol},
+};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use tokio::io::AsyncReadExt;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Address(#[from] skep::api::multiaddr::Error),
+    #[error(transparent)]
+    Listen(#[from] skep::swarm::error::ListenError),
+    #[error(transparent)]
+    Dial(#[from] skep::swarm::error::DialError),
+    #[error(transparent)]
+    Stream(#[from] skep::swarm::error::NewStreamError),
+    #[error(transparent)]
+    Protocol(#[from] skep::api::protocol::ProtocolError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Build(#[from] skep::swarm::BuildError),
+    #[error(transparent)]
+    Config(#[from] skep::api::ConfigErrors),
+    #[error("{0}")]
+    Wrong(String),
+}
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(line) => return usage(&line),
+    };
+    if (args.transport.as_str(), args.security.as_str(), args.muxer.as_str()) != ("tcp", "noise", "yamux") {
+        return usage("this peer has tcp, noise and yamux");
+    }
+    if args.psk_file.is_some() {
+        return usage("this peer has no private networks yet");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return usage(&format!("no runtime: {e}")),
+    };
+    let status = runtime.block_on(run(&args));
+    // The thread that reads standard input may still wait: it is not joined.
+    runtime.shutdown_background();
+    status
+}
+
+fn usage(line: &str) -> ExitCode {
+    eprintln!("{line}");
+    ExitCode::from(2)
+}
+
+async fn run(args: &Args) -> ExitCode {
+    if args.target.is_none() {
+        return match listen(args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("{}", chain(&e));
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let (mut line, ok) = match tokio::time::timeout(args.timeout, dial(args)).await {
+        Ok(Ok(line)) => (line, true),
+        Ok(Err(e)) => (Map::from_iter([("error".to_string(), json!(chain(&e)))]), false),
+        Err(_) => (Map::from_iter([("error".to_string(), json!(format!("gave up after {:?}", args.timeout)))]), false),
+    };
+    line.insert("ok".into(), json!(ok));
+    line.insert("op".into(), json!(args.op));
+    println!("{}", serde_json::Value::Object(line));
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A node with what the flags name and nothing else.
+fn node() -> Result<Swarm, Failure> {
+    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    let cx = builder.build_cx().clone();
+    let section = |path: &str| ConfigSection::empty(path);
+    let swarm = builder
+        .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
+        .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
+        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
+        .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?)
+        .protocol("identify", (skep::protocols::identify::PLUGIN.build)(&section("protocol.identify"), &cx)?)
+        .protocol("interop", Arc::new(serve::Interop))
+        .build()?;
+    Ok(swarm)
+}
+
+async fn dial(args: &Args) -> Result<Map<String, serde_json::Value>, Failure> {
+    let swarm = node()?;
+    let result = dial::run(&swarm, args).await;
+    swarm.shutdown(Duration::from_secs(2)).await;
+    result
+}
+
+async fn listen(args: &Args) -> Result<(), Failure> {
+    let swarm = node()?;
+    let addr: Multiaddr = args.listen.as_deref().unwrap_or("/ip4/127.0.0.1/tcp/0").parse()?;
+    for addr in swarm.listen(&addr).await?.into_iter().take(1) {
+        println!("LISTEN {}", addr.with(Protocol::P2p(swarm.peer_id())));
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = stdin_closed() => {}
+        _ = terminate.recv() => {}
+    }
+    swarm.shutdown(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+async fn stdin_closed() {
+    let (mut stdin, mut buf) = (tokio::io::stdin(), [0; 256]);
+    while matches!(stdin.read(&mut buf).await, Ok(n) if n > 0) {}
+}

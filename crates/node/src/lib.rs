@@ -1,1 +1,16 @@
-//! Placeholder.
+//! A libp2p node assembled from plugins and a profile.
+//!
+//! This crate is the facade: the swarm, the contracts and the plugins that ship with skep under one name. Library
+//! users who want less depend on `skep-swarm` and the plugin crates of their choice.
+
+pub mod plugins;
+
+pub use skep_api as api;
+pub use skep_muxer_yamux as muxer_yamux;
+pub use skep_policies as policies;
+pub use skep_protocols as protocols;
+pub use skep_security_noise as security_noise;
+pub use skep_swarm as swarm;
+pub use skep_swarm::{DialOptions, NetStream, Stack, StreamState, Swarm, SwarmBuilder, SwarmConn};
+pub use skep_transport_memory as transport_memory;
+pub use skep_transport_tcp as transport_tcp;

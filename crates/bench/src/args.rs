@@ -1,0 +1,124 @@
+//! The command line that the benchmark's runner uses for every implementation.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
+
+/// Measures a skep node against another process that runs the same program.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mode {
+    /// Listen, print `READY ADDRESS PID`, serve until standard input ends.
+    Server(Common),
+    /// Run one operation against a server and print one line of JSON.
+    Client(Box<Client>),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The stack to measure.
+    #[arg(long, default_value = "tcp-noise-yamux")]
+    pub stack: String,
+    /// Threads of the runtime; 0 is the calling thread alone.
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+    /// Give up after so many seconds.
+    #[arg(long, default_value = "300", value_parser = seconds)]
+    pub max_secs: Duration,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Client {
+    #[command(flatten)]
+    pub common: Common,
+    /// The server's address, or that of a proxy before it.
+    #[arg(long)]
+    pub addr: String,
+    /// The server's process, whose time and memory are counted too.
+    #[arg(long, default_value_t = 0)]
+    pub server_pid: u32,
+    /// What to measure.
+    #[arg(long, value_enum, default_value_t = Op::Upload)]
+    pub op: Op,
+    /// Bytes in all, for upload and download.
+    #[arg(long, default_value = "1GiB", value_parser = size)]
+    pub bytes: u64,
+    /// Streams that share the bytes.
+    #[arg(long, default_value_t = 1)]
+    pub streams: u64,
+    /// Bytes of one read or write.
+    #[arg(long, default_value = "64KiB", value_parser = size)]
+    pub block: u64,
+    /// How many connects, streams or round trips; by default 200, 10,000 and 20,000.
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// How many at once.
+    #[arg(long, default_value_t = 1)]
+    pub parallel: u64,
+    /// Bytes of one ping-pong.
+    #[arg(long, default_value = "64", value_parser = size)]
+    pub size: u64,
+    /// Idle connections.
+    #[arg(long, default_value_t = 1000)]
+    pub conns: u64,
+    /// How long connections rest before they are measured, in milliseconds.
+    #[arg(long, default_value_t = 2000)]
+    pub hold_ms: u64,
+    /// Bytes that each connection moves both ways before it rests.
+    #[arg(long, default_value = "0", value_parser = size)]
+    pub touch: u64,
+    /// What the proxy adds there and back, in milliseconds.
+    #[arg(long, default_value_t = 100)]
+    pub rtt_ms: u64,
+    /// Text to print with the result.
+    #[arg(long)]
+    pub label: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Op {
+    Upload,
+    Download,
+    Connect,
+    Streams,
+    Pingpong,
+    Idle,
+    Rtt,
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+/// `1234`, `64KiB`, `16MiB`, `1GiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let found = units.iter().find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)));
+    let (number, shift) = found.unwrap_or((text, 0));
+    let value: u64 = number.trim().parse().map_err(|e| format!("{e}; write it as 1234, 64KiB, 16MiB or 1GiB"))?;
+    value.checked_mul(1 << shift).ok_or_else(|| "too large".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(size("7"), Ok(7));
+        assert!(size("1GB").is_err());
+        assert!(size("99999999999999GiB").is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! A node with the stack that is measured and nothing else.
+
+use crate::{
+    Failure,
+    protocol::{Bench, PROTOCOL},
+};
+use skep::{
+    DialOptions, NetStream, Swarm, SwarmBuilder, SwarmConn,
+    api::{Code, ConfigSection, Keypair, Multiaddr},
+    swarm::Settings,
+};
+use std::sync::Arc;
+
+/// The stacks that `--stack` takes.
+pub const STACKS: [&str; 1] = ["tcp-noise-yamux"];
+
+/// A fresh node with its own identity.
+pub fn build(stack: &str) -> Result<Swarm, Failure> {
+    if !STACKS.contains(&stack) {
+        return Err(Failure::Stack(stack.into()));
+    }
+    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    let cx = builder.build_cx().clone();
+    let section = |path: &str| ConfigSection::empty(path);
+    // The benchmark opens more of both than a node on the default profile would let one peer have.
+    let settings = Settings { max_connections: 100_000, max_inbound_streams: 100_000, ..Settings::default() };
+    let swarm = builder
+        .settings(settings)
+        .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
+        .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
+        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
+        .protocol("bench", Arc::new(Bench))
+        .build()?;
+    Ok(swarm)
+}
+
+/// A client node and the address that it dials.
+#[derive(Debug)]
+pub struct Client {
+    swarm: Swarm,
+    addr: Multiaddr,
+}
+
+impl Client {
+    pub fn new(stack: &str, addr: &str) -> Result<Self, Failure> {
+        Ok(Self { swarm: build(stack)?, addr: addr.parse()? })
+    }
+
+    pub async fn connect(&self) -> Result<SwarmConn, Failure> {
+        Ok(self.swarm.dial_with(&self.addr, DialOptions::default().always()).await?)
+    }
+}
+
+/// Opens a stream for the benchmark's protocol.
+pub async fn open(conn: &SwarmConn) -> Result<NetStream, Failure> {
+    Ok(conn.open_stream(&[PROTOCOL.into()]).await?)
+}
+
+/// Closes a connection and waits until it is gone on this side.
+pub async fn close(conn: SwarmConn) {
+    conn.close(Code::NONE).await;
+}
