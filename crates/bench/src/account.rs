@@ -6,7 +6,7 @@ use std::fs;
 
 /// CPU seconds of a process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu {
+pub(crate) struct Cpu {
     /// User and system, summed over the live threads, nanoseconds exact.
     pub total: f64,
     /// The user part, 10 ms exact.
@@ -17,7 +17,7 @@ pub struct Cpu {
 
 impl Cpu {
     /// What was used since.
-    pub fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             total: self.total - earlier.total,
             user: self.user - earlier.user,
@@ -27,7 +27,7 @@ impl Cpu {
 }
 
 /// The CPU time of a process so far.
-pub fn cpu(pid: u32) -> Cpu {
+pub(crate) fn cpu(pid: u32) -> Cpu {
     let mut cpu = Cpu { total: scheduled(pid).unwrap_or_default(), ..Cpu::default() };
     if let Some((user, system)) = user_and_system(pid) {
         (cpu.user, cpu.system) = (user, system);
@@ -54,7 +54,7 @@ fn user_and_system(pid: u32) -> Option<(f64, f64)> {
 }
 
 /// The resident memory of a process.
-pub fn resident(pid: u32) -> f64 {
+pub(crate) fn resident(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());

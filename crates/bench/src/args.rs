@@ -6,13 +6,13 @@ use std::time::Duration;
 /// Measures a skep node against another process that runs the same program.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub mode: Mode,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Listen, print `READY ADDRESS PID`, serve until standard input ends.
     Server(Common),
     /// Run one operation against a server and print one line of JSON.
@@ -20,7 +20,7 @@ pub enum Mode {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// The stack to measure.
     #[arg(long, default_value = "tcp-noise-yamux")]
     pub stack: String,
@@ -33,7 +33,7 @@ pub struct Common {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Client {
+pub(crate) struct Client {
     #[command(flatten)]
     pub common: Common,
     /// The server's address, or that of a proxy before it.
@@ -81,7 +81,7 @@ pub struct Client {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Op {
+pub(crate) enum Op {
     Upload,
     Download,
     Connect,
@@ -100,7 +100,8 @@ fn size(text: &str) -> Result<u64, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
     let found = units.iter().find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)));
     let (number, shift) = found.unwrap_or((text, 0));
-    let value: u64 = number.trim().parse().map_err(|e| format!("{e}; write it as 1234, 64KiB, 16MiB or 1GiB"))?;
+    let value: u64 =
+        number.trim().parse().map_err(|e| format!("{e}; write it as 1234, 64KiB, 16MiB or 1GiB"))?;
     value.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 

@@ -16,8 +16,8 @@ use tokio::io::AsyncReadExt;
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("no stack is called {0:?}; stacks here: {}", node::STACKS.join(", "))]
-    Stack(String),
+    #[error("no stack is called {asked:?}; stacks here: {known}", known = node::STACKS.join(", "))]
+    Stack { asked: String },
     #[error("no result within {0:?}")]
     TooLong(std::time::Duration),
     #[error(transparent)]
@@ -84,7 +84,8 @@ async fn server(common: &Common) -> Result<(), Failure> {
 
 async fn client(args: &Client) -> Result<(), Failure> {
     let limit = args.common.max_secs;
-    let figures = tokio::time::timeout(limit, ops::run(args)).await.map_err(|_| Failure::TooLong(limit))??;
+    let figures =
+        tokio::time::timeout(limit, ops::run(args)).await.map_err(|_| Failure::TooLong(limit))??;
     let mut line = serde_json::Map::new();
     line.insert("impl".into(), json!("skep"));
     line.insert("stack".into(), json!(args.common.stack));

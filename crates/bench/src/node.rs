@@ -12,12 +12,12 @@ use skep::{
 use std::sync::Arc;
 
 /// The stacks that `--stack` takes.
-pub const STACKS: [&str; 1] = ["tcp-noise-yamux"];
+pub(crate) const STACKS: [&str; 1] = ["tcp-noise-yamux"];
 
 /// A fresh node with its own identity.
-pub fn build(stack: &str) -> Result<Swarm, Failure> {
+pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
     if !STACKS.contains(&stack) {
-        return Err(Failure::Stack(stack.into()));
+        return Err(Failure::Stack { asked: stack.into() });
     }
     let builder = SwarmBuilder::new(Keypair::generate_ed25519());
     let cx = builder.build_cx().clone();
@@ -36,27 +36,27 @@ pub fn build(stack: &str) -> Result<Swarm, Failure> {
 
 /// A client node and the address that it dials.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     swarm: Swarm,
     addr: Multiaddr,
 }
 
 impl Client {
-    pub fn new(stack: &str, addr: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(stack: &str, addr: &str) -> Result<Self, Failure> {
         Ok(Self { swarm: build(stack)?, addr: addr.parse()? })
     }
 
-    pub async fn connect(&self) -> Result<SwarmConn, Failure> {
+    pub(crate) async fn connect(&self) -> Result<SwarmConn, Failure> {
         Ok(self.swarm.dial_with(&self.addr, DialOptions::default().always()).await?)
     }
 }
 
 /// Opens a stream for the benchmark's protocol.
-pub async fn open(conn: &SwarmConn) -> Result<NetStream, Failure> {
+pub(crate) async fn open(conn: &SwarmConn) -> Result<NetStream, Failure> {
     Ok(conn.open_stream(&[PROTOCOL.into()]).await?)
 }
 
 /// Closes a connection and waits until it is gone on this side.
-pub async fn close(conn: SwarmConn) {
+pub(crate) async fn close(conn: SwarmConn) {
     conn.close(Code::NONE).await;
 }

@@ -8,12 +8,12 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The id that all implementations negotiate.
-pub const PROTOCOL: &str = "/bench/1";
+pub(crate) const PROTOCOL: &str = "/bench/1";
 const BLOCK: usize = 64 * 1024;
 
 /// The server's side.
 #[derive(Debug)]
-pub struct Bench;
+pub(crate) struct Bench;
 
 #[async_trait]
 impl ProtocolHandler for Bench {
@@ -35,7 +35,9 @@ impl ProtocolHandler for Bench {
                 let n = stream.read_u64().await?;
                 write_n(&mut stream, n, BLOCK).await?;
             }
-            other => return Err(ProtocolError::new(ProtocolErrorKind::Malformed, format!("operation {other}"))),
+            other => {
+                return Err(ProtocolError::new(ProtocolErrorKind::Malformed, format!("operation {other}")));
+            }
         }
         stream.shutdown().await?;
         Ok(())
@@ -85,7 +87,11 @@ fn head(op: u8, n: u64) -> Vec<u8> {
 }
 
 /// Uploads `n` bytes and waits for the answer.
-pub async fn upload<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, n: u64, block: usize) -> io::Result<()> {
+pub(crate) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    n: u64,
+    block: usize,
+) -> io::Result<()> {
     stream.write_all(&head(b'U', n)).await?;
     write_n(stream, n, block).await?;
     stream.read_u8().await?;
@@ -93,7 +99,11 @@ pub async fn upload<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, n: u64, b
 }
 
 /// Downloads `n` bytes.
-pub async fn download<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, n: u64, block: usize) -> io::Result<()> {
+pub(crate) async fn download<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    n: u64,
+    block: usize,
+) -> io::Result<()> {
     stream.write_all(&head(b'D', n)).await?;
     stream.flush().await?;
     read_n(stream, n, block).await?;
@@ -101,7 +111,7 @@ pub async fn download<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, n: u64,
 }
 
 /// One byte there and back on a fresh stream, which then echoes.
-pub async fn first_echo<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+pub(crate) async fn first_echo<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(b"Ex").await?;
     stream.flush().await?;
     if stream.read_u8().await? == b'x' { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }

@@ -3,12 +3,12 @@
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// What is printed with a usage error.
-pub const USAGE: &str = "usage: skep-peer listen|dial MULTIADDR --transport tcp --security noise --muxer yamux \
+pub(crate) const USAGE: &str = "usage: skep-peer listen|dial MULTIADDR --transport tcp --security noise --muxer yamux \
 [--listen MULTIADDR] [--do ping|identify|echo|sink|source|reset] [--bytes N] [--count N] [--timeout S]";
 
 /// What to do, as the flags say.
 #[derive(Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The address to dial; `None` to listen.
     pub target: Option<String>,
     /// The transport's word.
@@ -36,7 +36,7 @@ impl Args {
     ///
     /// # Errors
     /// A line for standard error; the exit status is 2 then.
-    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut args = args;
         let mode = args.next().ok_or(USAGE)?;
         let (mut rest, mut flags) = (Vec::new(), HashMap::new());

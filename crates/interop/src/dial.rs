@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// Dials and runs the operation; the result is what the line says beside `ok` and `op`.
-pub async fn run(swarm: &Swarm, args: &Args) -> Result<Map<String, Value>, Failure> {
+pub(crate) async fn run(swarm: &Swarm, args: &Args) -> Result<Map<String, Value>, Failure> {
     let addr: Multiaddr = args.target.as_deref().unwrap_or_default().parse()?;
     let conn = swarm.dial_addr(&addr).await?;
     let begun = Instant::now();
@@ -101,7 +101,11 @@ async fn sink(mut stream: NetStream, bytes: u64) -> Result<(), Failure> {
     if stream.read(&mut end).await? != 0 {
         return Err(Failure::Wrong("more than 8 bytes in the answer".into()));
     }
-    if count == bytes { Ok(()) } else { Err(Failure::Wrong(format!("the peer counted {count} of {bytes} bytes"))) }
+    if count == bytes {
+        Ok(())
+    } else {
+        Err(Failure::Wrong(format!("the peer counted {count} of {bytes} bytes")))
+    }
 }
 
 async fn source(mut stream: NetStream, bytes: u64) -> Result<(), Failure> {

@@ -77,7 +77,10 @@ async fn run(args: &Args) -> ExitCode {
     let (mut line, ok) = match tokio::time::timeout(args.timeout, dial(args)).await {
         Ok(Ok(line)) => (line, true),
         Ok(Err(e)) => (Map::from_iter([("error".to_string(), json!(chain(&e)))]), false),
-        Err(_) => (Map::from_iter([("error".to_string(), json!(format!("gave up after {:?}", args.timeout)))]), false),
+        Err(_) => (
+            Map::from_iter([("error".to_string(), json!(format!("gave up after {:?}", args.timeout)))]),
+            false,
+        ),
     };
     line.insert("ok".into(), json!(ok));
     line.insert("op".into(), json!(args.op));

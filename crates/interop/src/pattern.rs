@@ -7,7 +7,7 @@ const PERIOD: usize = 251;
 const BLOCK: usize = PERIOD * 256;
 
 /// Writes the first `total` bytes of the pattern.
-pub async fn write<W: AsyncWrite + Unpin>(w: &mut W, total: u64) -> Result<(), Failure> {
+pub(crate) async fn write<W: AsyncWrite + Unpin>(w: &mut W, total: u64) -> Result<(), Failure> {
     let block: Vec<u8> = (0..BLOCK).map(|i| (i % PERIOD) as u8).collect();
     let mut left = total;
     while left > 0 {
@@ -19,7 +19,7 @@ pub async fn write<W: AsyncWrite + Unpin>(w: &mut W, total: u64) -> Result<(), F
 }
 
 /// Reads to the end of the stream and checks each byte and the length.
-pub async fn read<R: AsyncRead + Unpin>(r: &mut R, expect: u64) -> Result<(), Failure> {
+pub(crate) async fn read<R: AsyncRead + Unpin>(r: &mut R, expect: u64) -> Result<(), Failure> {
     let mut buf = vec![0; 64 * 1024];
     let mut got = 0_u64;
     loop {
@@ -35,5 +35,9 @@ pub async fn read<R: AsyncRead + Unpin>(r: &mut R, expect: u64) -> Result<(), Fa
         }
         got = got.saturating_add(n as u64);
     }
-    if got == expect { Ok(()) } else { Err(Failure::Wrong(format!("stream ended after {got} of {expect} bytes"))) }
+    if got == expect {
+        Ok(())
+    } else {
+        Err(Failure::Wrong(format!("stream ended after {got} of {expect} bytes")))
+    }
 }

@@ -8,14 +8,14 @@ use skep::api::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub const ECHO: &str = "/interop/echo/1.0.0";
-pub const SINK: &str = "/interop/sink/1.0.0";
-pub const SOURCE: &str = "/interop/source/1.0.0";
-pub const RESET: &str = "/interop/reset/1.0.0";
+pub(crate) const ECHO: &str = "/interop/echo/1.0.0";
+pub(crate) const SINK: &str = "/interop/sink/1.0.0";
+pub(crate) const SOURCE: &str = "/interop/source/1.0.0";
+pub(crate) const RESET: &str = "/interop/reset/1.0.0";
 
 /// Serves all four.
 #[derive(Debug)]
-pub struct Interop;
+pub(crate) struct Interop;
 
 #[async_trait]
 impl ProtocolHandler for Interop {

@@ -1,1 +1,15 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod conn;
+mod driver;
+mod frames;
+mod mux;
+mod reason;
+mod shared;
+mod stall;
+mod stream;
+mod table;
+
+pub use config::Config;
+pub use mux::PLUGIN;

@@ -1,1 +1,6 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod gate;
+pub mod pruner;
+pub mod resolver;
+pub mod selector;

@@ -1,1 +1,7 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod identify;
+pub mod ping;
+
+#[cfg(test)]
+mod fake;

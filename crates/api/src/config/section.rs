@@ -170,11 +170,17 @@ fn help_for(schema: Option<&Value>) -> String {
     text.lines().next().unwrap_or_default().trim().to_string()
 }
 
+/// Jaro and Winkler are blind to a swap in a short word, such as `tpc`: one edit away is always close.
+fn likeness(word: &str, candidate: &str) -> f64 {
+    let floor = if strsim::osa_distance(word, candidate) <= 1 { 0.8 } else { 0.0 };
+    strsim::jaro_winkler(word, candidate).max(floor)
+}
+
 /// The candidate closest to a misspelt word, if one is close.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .map(|candidate| (likeness(word, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -242,6 +248,7 @@ mod tests {
     #[test]
     fn only_close_words_are_suggested() {
         assert_eq!(nearest("yamx", ["yamux", "mplex"]), Some("yamux"));
+        assert_eq!(nearest("tpc", ["memory", "tcp"]), Some("tcp"));
         assert_eq!(nearest("zzz", ["yamux", "mplex"]), None);
     }
 }

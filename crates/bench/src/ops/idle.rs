@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Connections made before the memory is first read, so that what is made once is not counted.
 const WARM: u64 = 16;
 
-pub async fn run(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn run(args: &Client) -> Result<Figures, Failure> {
     let me = std::process::id();
     let mut kept = Vec::new();
     for _ in 0..WARM {

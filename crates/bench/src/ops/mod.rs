@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 /// The figures of one run, in the order in which they are printed.
-pub type Figures = Map<String, Value>;
+pub(crate) type Figures = Map<String, Value>;
 
 /// Runs the operation that the arguments name.
-pub async fn run(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn run(args: &Client) -> Result<Figures, Failure> {
     match args.op {
         Op::Upload | Op::Download => transfer::run(args).await,
         Op::Connect => rates::connect(args).await,
@@ -56,7 +56,8 @@ fn rate(meter: &Meter, mut took: Vec<f64>, parallel: u64) -> Figures {
     let (seconds, client, server) = meter.stop();
     took.sort_by(f64::total_cmp);
     let n = took.len() as f64;
-    let percentile = |p: f64| took.get((took.len().saturating_sub(1) as f64 * p).round() as usize).map(|s| s * 1e6);
+    let percentile =
+        |p: f64| took.get((took.len().saturating_sub(1) as f64 * p).round() as usize).map(|s| s * 1e6);
     object(json!({
         "count": n, "parallel": parallel, "secs": seconds, "per_sec": n / seconds,
         "p50_us": percentile(0.5), "p99_us": percentile(0.99),

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Dial, secure, multiplex, open and negotiate a stream, one byte there and back; the rate includes closing.
-pub async fn connect(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn connect(args: &Client) -> Result<Figures, Failure> {
     let mut clients = Vec::new();
     for _ in 0..args.parallel {
         let client = Arc::new(node::Client::new(&args.common.stack, &args.addr)?);
@@ -46,7 +46,7 @@ async fn connect_once(client: &node::Client) -> Result<f64, Failure> {
 }
 
 /// Open, negotiate, one byte there and back, close, on one connection.
-pub async fn streams(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn streams(args: &Client) -> Result<Figures, Failure> {
     let client = node::Client::new(&args.common.stack, &args.addr)?;
     let conn = client.connect().await?;
     for _ in 0..10 {
@@ -77,7 +77,7 @@ async fn stream_once(conn: &skep::SwarmConn) -> Result<f64, Failure> {
 }
 
 /// Request and response on one open stream.
-pub async fn pingpong(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn pingpong(args: &Client) -> Result<Figures, Failure> {
     let client = node::Client::new(&args.common.stack, &args.addr)?;
     let conn = client.connect().await?;
     let mut stream = node::open(&conn).await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub async fn run(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn run(args: &Client) -> Result<Figures, Failure> {
     let mut figures = object(json!({ "rtt_ms": args.rtt_ms }));
     // Twice: the first connection of both processes includes whatever is made on first use.
     for prefix in ["cold_", ""] {

@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::json;
 
-pub async fn run(args: &Client) -> Result<Figures, Failure> {
+pub(crate) async fn run(args: &Client) -> Result<Figures, Failure> {
     let client = node::Client::new(&args.common.stack, &args.addr)?;
     let conn = client.connect().await?;
     let mut streams = Vec::new();

@@ -1,0 +1,121 @@
+//! What the handle, the streams, the driver and the frame filter of one connection share.
+
+use crate::{frames::header::Header, table::Table};
+use futures::task::AtomicWaker;
+use skep_api::{CloseReason, Code, security::Role};
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) role: Role,
+    pub(crate) table: Table,
+    /// Streams that the application or the accept queue holds.
+    pub(crate) live: AtomicUsize,
+    /// Why the connection ends; set when it begins to end.
+    outcome: OnceLock<Ending>,
+    /// The code that the application closed with.
+    close_asked: OnceLock<Code>,
+    /// The code of the peer's GoAway frame.
+    pub(crate) go_away: OnceLock<u32>,
+    /// How the peer broke the protocol.
+    violation: OnceLock<String>,
+    /// The crate holds a frame that it could not write.
+    pub(crate) write_waits: AtomicBool,
+    /// Frames to send that the crate has no word for. Bounded by the number of streams.
+    outbox: Mutex<Vec<Header>>,
+    outbox_full: AtomicBool,
+    driver: AtomicWaker,
+    /// Fires when the driver has ended.
+    pub(crate) ended: CancellationToken,
+}
+
+/// How a connection ends.
+#[derive(Clone, Debug)]
+struct Ending {
+    reason: CloseReason,
+    /// What the peer is told in a GoAway frame, if anything.
+    farewell: Option<u32>,
+}
+
+impl Shared {
+    pub(crate) fn new(role: Role, max_streams: usize) -> Self {
+        Self {
+            role,
+            table: Table::new(max_streams),
+            live: AtomicUsize::new(0),
+            outcome: OnceLock::new(),
+            close_asked: OnceLock::new(),
+            go_away: OnceLock::new(),
+            violation: OnceLock::new(),
+            write_waits: AtomicBool::new(false),
+            outbox: Mutex::default(),
+            outbox_full: AtomicBool::new(false),
+            driver: AtomicWaker::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// Why the connection ended or is about to.
+    pub(crate) fn outcome(&self) -> Option<&CloseReason> {
+        self.outcome.get().map(|ending| &ending.reason)
+    }
+
+    /// The code to say farewell with, once the connection ends in order.
+    pub(crate) fn farewell(&self) -> Option<u32> {
+        self.outcome.get().and_then(|ending| ending.farewell)
+    }
+
+    /// Ends the connection for its streams. The first reason stands, and is returned.
+    pub(crate) fn end(&self, reason: CloseReason, farewell: Option<u32>) -> CloseReason {
+        let ending = self.outcome.get_or_init(|| Ending { reason, farewell });
+        for record in self.table.all() {
+            record.wake();
+        }
+        ending.reason.clone()
+    }
+
+    /// Asks the driver to close the connection.
+    pub(crate) fn ask_close(&self, code: Code) {
+        let _ = self.close_asked.set(code);
+        self.driver.wake();
+    }
+
+    pub(crate) fn close_asked(&self) -> Option<Code> {
+        self.close_asked.get().copied()
+    }
+
+    pub(crate) fn register_driver(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    /// Notes that the peer broke the protocol. The first note stands.
+    pub(crate) fn violate(&self, what: String) {
+        let _ = self.violation.set(what);
+    }
+
+    pub(crate) fn violation(&self) -> Option<&str> {
+        self.violation.get().map(String::as_str)
+    }
+
+    /// Hands a frame to the filter, which sends it at the next frame boundary.
+    pub(crate) fn post(&self, header: Header) {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).push(header);
+        self.outbox_full.store(true, Ordering::Release);
+    }
+
+    /// Takes what was posted.
+    pub(crate) fn take_posted(&self) -> Vec<Header> {
+        if !self.outbox_full.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

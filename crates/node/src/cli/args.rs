@@ -1,0 +1,128 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use skep_api::{Multiaddr, config::DurationText};
+use std::path::PathBuf;
+
+/// A libp2p node assembled from plugins and a profile.
+///
+/// Configuration, later wins: built-in profile, file, variables SKEP_<TABLE>__<KEY>, --set. Without any, the
+/// node listens on loopback only.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// Print JSON, for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter such as skep_swarm=debug.
+    #[arg(long, global = true, value_name = "FILTER", env = "SKEP_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// The built-in profile to start from: default, public, private_cluster, embedded_device.
+    #[arg(long, global = true, value_name = "NAME", env = "SKEP_PROFILE", hide_env_values = true)]
+    pub profile: Option<String>,
+    /// A TOML file over it.
+    #[arg(long, global = true, value_name = "FILE", env = "SKEP_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// One value over all of it, such as transport.tcp.nodelay=true; can be given several times.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until Ctrl-C or SIGTERM.
+    Run(RunArgs),
+    /// Connect to a peer and measure round trips.
+    Ping(PingArgs),
+    /// Connect to a peer and say how that went, or why it did not.
+    Dial(DialArgs),
+    /// List the plugins that this program has.
+    Plugins,
+    /// Check the configuration the way `run` does, without opening a socket.
+    Check,
+    /// Show every key with its value, where that came from, and the file that reads it.
+    Explain,
+    /// Print configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make or show an identity key.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// How long connections may take to close after the first signal; a second signal ends at once.
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
+    pub shutdown_timeout: DurationText,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
+    pub addr: Multiaddr,
+    /// How many pings.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// The time from the start of one ping to the start of the next.
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration)]
+    pub interval: DurationText,
+    /// How long to wait for the connection, and for each answer.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub timeout: DurationText,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DialArgs {
+    /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
+    pub addr: Multiaddr,
+    /// How long to try.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub timeout: DurationText,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// The JSON Schema of a profile, from the plugins that are linked.
+    Schema,
+    /// The effective configuration as TOML; it loads back to the same.
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make an Ed25519 key and write it to a file that only its owner can read.
+    Generate {
+        /// The file; it must not exist.
+        file: PathBuf,
+    },
+    /// Show the peer id of a key file, or of the configuration's.
+    Show {
+        /// The file; without it, the one that `identity.key_file` names.
+        file: Option<PathBuf>,
+    },
+}
+
+fn duration(text: &str) -> Result<DurationText, &'static str> {
+    DurationText::parse(text).ok_or("a number with a unit is needed, such as 250ms, 5s or 2m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,62 @@
+//! What every command shares: where the configuration comes from, and how results are printed.
+
+use super::{Failure, args::SourceArgs, key};
+use skep::plugins;
+use skep_swarm::{
+    Swarm, SwarmBuilder,
+    assemble::Assembly,
+    profile::{Profile, Sources},
+    registry::Registry,
+};
+
+/// The command line's part that is not the command.
+#[derive(Debug)]
+pub(crate) struct Context {
+    sources: SourceArgs,
+    /// Print JSON.
+    pub json: bool,
+}
+
+impl Context {
+    pub(crate) fn new(sources: SourceArgs, json: bool) -> Self {
+        Self { sources, json }
+    }
+
+    /// The plugins that are linked.
+    pub(crate) fn registry(&self) -> Result<Registry, Failure> {
+        Ok(Registry::from_inventory(&plugins::expected())?)
+    }
+
+    /// The configuration, merged but not checked.
+    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+        let mut sources = Sources::new().env(std::env::vars());
+        if let Some(name) = &self.sources.profile {
+            sources = sources.profile(name);
+        }
+        if let Some(file) = &self.sources.config {
+            sources = sources.file(file);
+        }
+        for set in &self.sources.set {
+            sources = sources.set(set);
+        }
+        Ok(Profile::load(&sources)?)
+    }
+
+    /// A node as the configuration has it, not yet listening.
+    pub(crate) fn node(&self) -> Result<(Swarm, Assembly, Profile), Failure> {
+        let (registry, profile) = (self.registry()?, self.profile()?);
+        // First the mistakes, all of them; then the key, which may write a file.
+        profile.check(&registry, fd_limit())?;
+        let builder = SwarmBuilder::new(key::load(&profile.identity()?)?);
+        let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
+        let swarm = builder.stack(assembly.stack.clone()).settings(assembly.settings.clone()).build()?;
+        Ok((swarm, assembly, profile))
+    }
+}
+
+/// How many files this process may have open, where the system tells.
+pub(crate) fn fd_limit() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,99 @@
+//! `skep dial`: connect once and say how it went.
+
+use super::{
+    Failure,
+    args::DialArgs,
+    context::Context,
+    text::{faint, heading, time},
+};
+use serde_json::{Value, json};
+use skep_api::{Code, error::chain, escape};
+use skep_swarm::{
+    DialOptions, SwarmConn,
+    error::{Attempt, DialError},
+};
+use std::{fmt::Write, time::Duration};
+use tokio::time::Instant;
+
+pub(crate) async fn run(args: &DialArgs, cx: &Context) -> Result<(), Failure> {
+    let (swarm, _, _) = cx.node()?;
+    let begun = Instant::now();
+    let result = swarm.dial_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await;
+    let took = begun.elapsed();
+    let result = match result {
+        Ok(conn) => {
+            let agent = agent(&conn).await;
+            show(&conn, &agent, took, cx.json);
+            conn.close(Code::NONE).await;
+            Ok(())
+        }
+        Err(error) => {
+            if cx.json {
+                println!("{}", report(&error));
+            }
+            Err(Failure::Dial(error))
+        }
+    };
+    swarm.shutdown(Duration::from_secs(1)).await;
+    result
+}
+
+/// What the peer calls itself, if it serves identify.
+async fn agent(conn: &SwarmConn) -> Option<String> {
+    let session = conn.session();
+    let asked = tokio::time::timeout(Duration::from_secs(5), skep_protocols::identify::ask(&*session));
+    let info = asked.await.ok()?.ok()?;
+    Some(escape::remote(&info.agent_version))
+}
+
+fn show(conn: &SwarmConn, agent: &Option<String>, took: Duration, as_json: bool) {
+    let info = conn.info();
+    let (security, muxer) = (info.security.as_deref(), info.muxer.as_deref());
+    if as_json {
+        println!(
+            "{}",
+            json!({ "ok": true, "peer_id": info.peer.to_string(), "remote": info.remote, "local": info.local,
+                    "security": security, "muxer": muxer, "early_muxer": info.early_muxer, "agent": agent,
+                    "seconds": took.as_secs_f64() })
+        );
+        return;
+    }
+    println!("{} to {} in {}", heading("connected"), info.peer, time(took));
+    println!("  remote    {}", info.remote);
+    println!("  local     {}", info.local);
+    println!("  security  {}", security.unwrap_or("the transport's own"));
+    let early = if info.early_muxer { " (agreed within the handshake)" } else { "" };
+    println!("  muxer     {}{early}", muxer.unwrap_or("the transport's own"));
+    println!("  agent     {}", agent.as_deref().unwrap_or("(the peer does not say)"));
+}
+
+/// A failed dial, one block per address.
+pub(crate) fn tree(error: &DialError) -> String {
+    let mut text = match error.peer {
+        Some(peer) => format!("no connection to {peer} after {}", time(error.elapsed)),
+        None => format!("no connection after {}", time(error.elapsed)),
+    };
+    for attempt in &error.attempts {
+        let _ = write!(text, "\n  {}", attempt.addr);
+        let plugin = &attempt.error.plugin;
+        let plugin = if plugin.is_empty() { String::new() } else { format!(" · {plugin}") };
+        let code = attempt.error.cause.code();
+        let _ = write!(text, "\n    {}{plugin} · {code} · {}", attempt.error.stage, time(attempt.elapsed));
+        let _ = write!(text, "\n    {}", chain(&attempt.error.cause));
+        let _ = write!(text, "\n    {} {}", faint("→"), attempt.error.cause.advice());
+    }
+    text
+}
+
+fn report(error: &DialError) -> Value {
+    let attempts: Vec<_> = error.attempts.iter().map(leaf).collect();
+    json!({ "ok": false, "peer_id": error.peer.map(|p| p.to_string()), "attempts": attempts,
+            "seconds": error.elapsed.as_secs_f64() })
+}
+
+fn leaf(attempt: &Attempt) -> Value {
+    let cause = &attempt.error.cause;
+    json!({ "address": attempt.addr, "stage": attempt.error.stage.name(), "plugin": attempt.error.plugin,
+            "code": cause.code(), "error": chain(cause), "advice": cause.advice(),
+            "seconds": attempt.elapsed.as_secs_f64() })
+}

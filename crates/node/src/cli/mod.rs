@@ -1,0 +1,57 @@
+//! The commands, one file each.
+
+pub(crate) mod args;
+mod context;
+pub(crate) mod dial;
+mod inspect;
+mod key;
+pub(crate) mod log;
+mod ping;
+mod run;
+pub(crate) mod text;
+
+use args::{Cli, Command};
+use context::Context;
+use std::io;
+
+/// Why a command failed. Printed to standard error; the exit status is 1.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] skep_api::ConfigErrors),
+    #[error(transparent)]
+    Registry(#[from] skep_swarm::registry::RegistryError),
+    #[error(transparent)]
+    Build(#[from] skep_swarm::BuildError),
+    #[error(transparent)]
+    Key(#[from] key::KeyError),
+    #[error(transparent)]
+    Listen(#[from] skep_swarm::error::ListenError),
+    #[error(transparent)]
+    Dial(#[from] skep_swarm::error::DialError),
+    #[error(transparent)]
+    Stream(#[from] skep_swarm::error::NewStreamError),
+    #[error(transparent)]
+    Protocol(#[from] skep_api::protocol::ProtocolError),
+    #[error("the log filter is not understood; give a level such as `debug`, or `skep_swarm=debug`")]
+    Log(#[source] tracing_subscriber::filter::ParseError),
+    #[error("cannot {0}")]
+    Io(String, #[source] io::Error),
+    #[error("ended by a second signal before the connections were closed")]
+    Interrupted,
+}
+
+/// Runs the command.
+pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
+    let cx = Context::new(cli.sources, cli.json);
+    match cli.command {
+        Command::Run(args) => run::run(&args, &cx).await,
+        Command::Ping(args) => ping::run(&args, &cx).await,
+        Command::Dial(args) => dial::run(&args, &cx).await,
+        Command::Plugins => inspect::plugins(&cx),
+        Command::Check => inspect::check(&cx),
+        Command::Explain => inspect::explain(&cx),
+        Command::Config(command) => inspect::config(&command, &cx),
+        Command::Key(command) => key::run(&command, &cx),
+    }
+}

@@ -1,0 +1,70 @@
+//! `skep ping`.
+
+use super::{
+    Failure,
+    args::PingArgs,
+    context::Context,
+    text::{count, time},
+};
+use serde_json::json;
+use skep_api::{
+    Code,
+    protocol::{ProtocolError, ProtocolErrorKind},
+};
+use skep_protocols::ping;
+use skep_swarm::{DialOptions, SwarmConn};
+use std::{io::Write, time::Duration};
+use tokio::time::Instant;
+
+pub(crate) async fn run(args: &PingArgs, cx: &Context) -> Result<(), Failure> {
+    let (swarm, _, _) = cx.node()?;
+    let conn = swarm.dial_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await?;
+    if !cx.json {
+        println!("ping {} at {}", conn.peer(), conn.info().remote);
+    }
+    let result = pings(args, &conn, cx.json).await;
+    conn.close(Code::NONE).await;
+    swarm.shutdown(Duration::from_secs(1)).await;
+    summary(&result?, cx.json);
+    Ok(())
+}
+
+async fn pings(args: &PingArgs, conn: &SwarmConn, as_json: bool) -> Result<Vec<Duration>, Failure> {
+    let mut stream = conn.open_stream(&[ping::PROTOCOL.into()]).await?;
+    let mut times = Vec::new();
+    for seq in 1..=args.count {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(args.timeout.0, ping::ping(&mut stream)).await;
+        let took = answer.map_err(|_| {
+            ProtocolError::new(ProtocolErrorKind::TimedOut, format!("ping {seq} after {}", args.timeout))
+        })??;
+        times.push(took);
+        if !as_json {
+            println!("  {seq:>3}  {}", time(took));
+            let _ = std::io::stdout().flush();
+        }
+        if seq < args.count {
+            tokio::time::sleep_until(begun + args.interval.0).await;
+        }
+    }
+    stream.finish().await.map_err(ProtocolError::from)?;
+    Ok(times)
+}
+
+fn summary(times: &[Duration], as_json: bool) {
+    let total: Duration = times.iter().sum();
+    let mean = total.checked_div(u32::try_from(times.len()).unwrap_or(u32::MAX)).unwrap_or_default();
+    let (min, max) = (times.iter().min().copied(), times.iter().max().copied());
+    let (min, max) = (min.unwrap_or_default(), max.unwrap_or_default());
+    if as_json {
+        let millis = |d: Duration| d.as_secs_f64() * 1e3;
+        let all: Vec<_> = times.iter().map(|d| millis(*d)).collect();
+        println!(
+            "{}",
+            json!({ "ok": true, "count": times.len(), "rtt_ms": all,
+            "min_ms": millis(min), "mean_ms": millis(mean), "max_ms": millis(max) })
+        );
+        return;
+    }
+    println!("{}: min {}, mean {}, max {}", count(times.len(), "answer"), time(min), time(mean), time(max));
+}

@@ -1,0 +1,119 @@
+//! Nodes for tests, composed by hand.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use async_trait::async_trait;
+use skep::{
+    Swarm, SwarmBuilder,
+    api::{
+        Code, ConfigSection, Keypair, Multiaddr,
+        multiaddr::Protocol,
+        protocol::{InboundStream, ProtocolError, ProtocolHandler},
+    },
+    swarm::{
+        Settings,
+        events::{Event, Events},
+    },
+};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Echoes until the end of the stream.
+pub const ECHO: &str = "/test/echo/1";
+/// Writes for ever.
+pub const FLOOD: &str = "/test/flood/1";
+/// Panics at once.
+pub const PANIC: &str = "/test/panic/1";
+/// Resets after one byte, with code 77.
+pub const RESET: &str = "/test/reset/1";
+
+#[derive(Debug)]
+struct Tests;
+
+#[async_trait]
+impl ProtocolHandler for Tests {
+    fn protocols(&self) -> Vec<String> {
+        [ECHO, FLOOD, PANIC, RESET].map(String::from).to_vec()
+    }
+
+    async fn serve(&self, inbound: InboundStream) -> Result<(), ProtocolError> {
+        let mut stream = inbound.stream;
+        let mut buf = vec![0x55; 64 * 1024];
+        match inbound.protocol.as_str() {
+            PANIC => panic!("on purpose"),
+            RESET => {
+                stream.read_u8().await?;
+                stream.reset(Code(77));
+            }
+            FLOOD => loop {
+                stream.write_all(&buf).await?;
+            },
+            _ => {
+                loop {
+                    let n = stream.read(&mut buf).await?;
+                    if n == 0 {
+                        break;
+                    }
+                    stream.write_all(&buf[..n]).await?;
+                    stream.flush().await?;
+                }
+                stream.shutdown().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A builder with noise, yamux and the protocols above, but no transport yet.
+pub fn layers() -> SwarmBuilder {
+    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    let cx = builder.build_cx().clone();
+    let section = |path: &str| ConfigSection::empty(path);
+    builder
+        .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx).unwrap())
+        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx).unwrap())
+        .protocol("tests", Arc::new(Tests))
+}
+
+/// The transport `tcp` by its defaults.
+pub fn with_tcp(builder: SwarmBuilder) -> SwarmBuilder {
+    let cx = builder.build_cx().clone();
+    builder.transport(
+        "tcp",
+        (skep::transport_tcp::PLUGIN.build)(&ConfigSection::empty("transport.tcp"), &cx).unwrap(),
+    )
+}
+
+/// A node on TCP.
+pub fn tcp_node() -> Swarm {
+    with_tcp(layers()).build().unwrap()
+}
+
+/// A node on TCP with settings.
+pub fn tcp_node_with(settings: Settings) -> Swarm {
+    with_tcp(layers()).settings(settings).build().unwrap()
+}
+
+/// Listens and gives the address with the peer id.
+pub async fn listen(swarm: &Swarm, addr: &str) -> Multiaddr {
+    let addrs = swarm.listen(&addr.parse().unwrap()).await.unwrap();
+    addrs[0].clone().with(Protocol::P2p(swarm.peer_id()))
+}
+
+/// The next event that `pick` takes.
+pub async fn event<T>(events: &mut Events, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    loop {
+        if let Some(found) = pick(events.next().await.expect("the node goes on")) {
+            return found;
+        }
+    }
+}
+
+/// Opens an echo stream and checks one round.
+pub async fn echo_works(conn: &skep::SwarmConn) {
+    let mut stream = conn.open_stream(&[ECHO.into()]).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    stream.finish().await.unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).await.unwrap();
+    assert_eq!(back, b"hello");
+}

@@ -1,0 +1,182 @@
+//! `ip_filter`: allows and denies by network and by peer.
+//!
+//! Denying rules are asked first. A list of allowed networks or peers is exclusive for what it covers: with
+//! `allow` set, only those networks pass, at every checkpoint; with `allow_peers` set, only those peers pass,
+//! at every checkpoint where the peer is known.
+//!
+//! What is judged is the address at the head of the multiaddr, so of a relayed connection
+//! (`/ip4/…/p2p-circuit`) the relay's. An address without an IP at its head (`/memory/…`, a name that was not
+//! resolved) is in no network: `deny` does not touch it, and a non-empty `allow` refuses it. An IPv4 address
+//! in IPv6 clothes (`::ffff:10.0.0.1`) is judged as IPv4.
+
+use super::nets::Nets;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use skep_api::{
+    Multiaddr, PeerId, PluginConfig, Problems,
+    gate::{Checkpoint, Denial, Gate, Verdict},
+    multiaddr::Protocol,
+    register_gate,
+};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+register_gate! {
+    name: "ip_filter",
+    summary: "allows and denies by network and by peer id; what denies wins",
+    example: "deny = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]\nallow = []\n\
+              allow_peers = []\ndeny_peers = []",
+    config: Config,
+    build: |config, _| IpFilter::new(&config).map(|gate| Arc::new(gate) as _),
+}
+
+/// The keys of `[gate.ip_filter]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Networks that alone may connect, such as `"10.0.0.0/8"` or `"2001:db8::1"`. Default none: all may.
+    pub allow: Vec<String>,
+    /// Networks that may not connect, such as `"10.0.0.0/8"`; wins over `allow`. Default none.
+    pub deny: Vec<String>,
+    /// Peer ids that alone may connect, such as `"12D3KooW…"`. Default none: all may.
+    pub allow_peers: Vec<String>,
+    /// Peer ids that may not connect; wins over `allow_peers`. Default none.
+    pub deny_peers: Vec<String>,
+}
+
+impl PluginConfig for Config {
+    const FILE: &'static str = file!();
+
+    fn validate(&self, problems: &mut Problems) {
+        if let Err(found) = IpFilter::new(self) {
+            *problems = found;
+        }
+    }
+}
+
+/// The gate.
+#[derive(Clone, Debug)]
+pub struct IpFilter {
+    allow: Nets,
+    deny: Nets,
+    allow_peers: HashSet<PeerId>,
+    deny_peers: HashSet<PeerId>,
+}
+
+impl IpFilter {
+    /// Understands all rules of a configuration.
+    ///
+    /// # Errors
+    /// Every rule that is no network or no peer id.
+    pub fn new(config: &Config) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let gate = Self {
+            allow: Nets::new(parse_all("allow", &config.allow, parse_net, &mut problems)),
+            deny: Nets::new(parse_all("deny", &config.deny, parse_net, &mut problems)),
+            allow_peers: parse_all("allow_peers", &config.allow_peers, parse_peer, &mut problems).collect(),
+            deny_peers: parse_all("deny_peers", &config.deny_peers, parse_peer, &mut problems).collect(),
+        };
+        if problems.is_empty() { Ok(gate) } else { Err(problems) }
+    }
+
+    fn denial(&self, ip: Option<IpAddr>, peer: Option<PeerId>) -> Option<Denial> {
+        if let Some((ip, net)) = ip.and_then(|ip| Some((ip, self.deny.find(ip)?))) {
+            return Some(Denial::new(
+                format!("deny = {}", shown(net)),
+                format!("{ip} is in a denied network"),
+            ));
+        }
+        if let Some(peer) = peer.filter(|peer| self.deny_peers.contains(peer)) {
+            return Some(Denial::new(format!("deny_peers = {peer}"), "the peer is denied"));
+        }
+        if !self.allow.is_empty() {
+            match ip {
+                Some(ip) if self.allow.find(ip).is_some() => {}
+                Some(ip) => return Some(Denial::new("allow", format!("{ip} is in no allowed network"))),
+                None => {
+                    let reason = "the address has no IP, and only some networks are allowed";
+                    return Some(Denial::new("allow", reason));
+                }
+            }
+        }
+        let peer = peer.filter(|peer| !self.allow_peers.is_empty() && !self.allow_peers.contains(peer))?;
+        Some(Denial::new("allow_peers", format!("{peer} is not an allowed peer")))
+    }
+}
+
+impl Gate for IpFilter {
+    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
+        let peer = match (point.peer(), point) {
+            (Some(peer), _) => Some(*peer),
+            (None, Checkpoint::Dial { addr, .. }) => wanted_peer(addr),
+            (None, _) => None,
+        };
+        self.denial(leading_ip(point.remote()), peer).map_or(Verdict::Allow, Verdict::Deny)
+    }
+}
+
+/// The peer that a dial to `addr` is about, when the address alone says so.
+fn wanted_peer(addr: &Multiaddr) -> Option<PeerId> {
+    match addr.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+/// The IP that the bytes go to. Only the head counts: what follows a name or a relay is that one's business.
+fn leading_ip(addr: &Multiaddr) -> Option<IpAddr> {
+    match addr.iter().find(|part| !matches!(part, Protocol::Ip6zone(_)))? {
+        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+        Protocol::Ip6(ip) => Some(IpAddr::V6(ip).to_canonical()),
+        _ => None,
+    }
+}
+
+/// A network as the configuration has it: a single address without its prefix length.
+fn shown(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// Reads the entries of one key; those that do not parse are noted with their place.
+fn parse_all<'a, T>(
+    key: &'a str,
+    entries: &'a [String],
+    parse: fn(&str) -> Result<T, (String, String)>,
+    problems: &'a mut Problems,
+) -> impl Iterator<Item = T> {
+    entries.iter().enumerate().filter_map(move |(at, entry)| {
+        parse(entry).map_err(|(problem, help)| problems.add(&format!("{key}[{at}]"), problem, help)).ok()
+    })
+}
+
+fn parse_net(text: &str) -> Result<IpNet, (String, String)> {
+    let net = match (text.parse::<IpAddr>(), text.parse::<IpNet>()) {
+        (Ok(ip), _) => IpNet::from(ip),
+        (_, Ok(net)) => net,
+        _ => {
+            let help = "an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+            return Err((format!("\"{text}\" is neither an IP address nor a network"), help.into()));
+        }
+    };
+    if net.trunc() != net {
+        // Whether the one address or the whole network was meant cannot be known.
+        let problem = format!("\"{text}\" has address bits beyond its prefix length");
+        return Err((
+            problem,
+            format!("write \"{}\" for the network or \"{}\" for the address", net.trunc(), net.addr()),
+        ));
+    }
+    Ok(net)
+}
+
+fn parse_peer(text: &str) -> Result<PeerId, (String, String)> {
+    text.parse().map_err(|e| {
+        (
+            format!("\"{text}\" is not a peer id: {e}"),
+            "the text form of a peer id, such as \"12D3KooW…\"".into(),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

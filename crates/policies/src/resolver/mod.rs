@@ -1,0 +1,3 @@
+//! Resolvers: from names to addresses that can be dialled ([`skep_api::resolver`]).
+
+pub mod dns;

@@ -1,0 +1,127 @@
+//! What each table takes and refuses, with every message pinned.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
+use serde_json::{Map, Value};
+use skep_api::{
+    ConfigSection, PluginConfig,
+    config::{DurationText, NoConfig, ValueOrigin},
+};
+use skep_policies::{gate::ip_filter, pruner::watermark, resolver::dns};
+use std::collections::BTreeMap;
+
+const VALID: &str = include_str!("../testdata/valid.toml");
+const INVALID: &str = include_str!("../testdata/invalid.toml");
+
+/// The table `<layer>.<name>` of a file in testdata.
+fn section(file: &str, layer: &str, name: &str) -> ConfigSection {
+    let table: Map<String, Value> = toml::from_str(file).expect("testdata is TOML");
+    let table =
+        table.get(layer).and_then(|l| l.get(name)).and_then(Value::as_object).expect("the table is there");
+    let origin = ValueOrigin::File("skep.toml".into());
+    ConfigSection::new(format!("{layer}.{name}"), table.clone(), BTreeMap::new(), origin)
+}
+
+fn refusal<C: PluginConfig + std::fmt::Debug>(layer: &str, name: &str) -> String {
+    section(INVALID, layer, name).decode::<C>().expect_err("the table is invalid").to_string()
+}
+
+#[test]
+fn valid_tables_are_read() {
+    let gate: ip_filter::Config = section(VALID, "gate", "ip_filter").decode().unwrap();
+    assert_eq!((gate.allow.len(), gate.deny.len()), (2, 2));
+    assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
+    let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
+    assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
+    let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
+    assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
+    section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
+}
+
+#[test]
+fn an_empty_table_is_the_default() {
+    let empty = |path: &str| ConfigSection::empty(path);
+    assert_eq!(empty("gate.ip_filter").decode::<ip_filter::Config>().unwrap(), ip_filter::Config::default());
+    assert_eq!(empty("resolver.dns").decode::<dns::Config>().unwrap(), dns::Config::default());
+    assert_eq!(
+        empty("pruner.watermark").decode::<watermark::Config>().unwrap(),
+        watermark::Config::default()
+    );
+}
+
+#[test]
+fn a_table_is_read_by_the_file_of_its_name() {
+    assert!(ip_filter::PLUGIN.origin.config_file.ends_with("policies/src/gate/ip_filter.rs"));
+    assert!(dns::PLUGIN.origin.config_file.ends_with("policies/src/resolver/dns.rs"));
+    assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
+}
+
+#[test]
+fn messages_of_ip_filter() {
+    assert_eq!(
+        refusal::<ip_filter::Config>("gate", "ip_filter"),
+        "6 problems in the configuration:\n  \
+         1. gate.ip_filter.alow: unknown key [file skep.toml]\n    \
+         did you mean `allow`? keys here: allow, allow_peers, deny, deny_peers\n  \
+         2. gate.ip_filter.deny: invalid type: string \"10.0.0.0/8\", expected a sequence [file skep.toml]\n    \
+         Networks that may not connect, such as `\"10.0.0.0/8\"`; wins over `allow`. Default none.\n  \
+         3. gate.ip_filter.allow[0]: \"10.0.0.0/33\" is neither an IP address nor a network [file skep.toml]\n    \
+         an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"\n  \
+         4. gate.ip_filter.allow[1]: \"example.com\" is neither an IP address nor a network [file skep.toml]\n    \
+         an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"\n  \
+         5. gate.ip_filter.allow[2]: \"10.1.2.3/8\" has address bits beyond its prefix length [file skep.toml]\n    \
+         write \"10.0.0.0/8\" for the network or \"10.1.2.3\" for the address\n  \
+         6. gate.ip_filter.allow_peers[0]: \"12D3KooWnobody\" is not a peer id: invalid multihash [file skep.toml]\n    \
+         the text form of a peer id, such as \"12D3KooW…\""
+    );
+}
+
+#[test]
+fn messages_of_dns() {
+    assert_eq!(
+        refusal::<dns::Config>("resolver", "dns"),
+        "4 problems in the configuration:\n  \
+         1. resolver.dns.nameservers[1]: \"dns.example.com\" is not the address of a name server [file skep.toml]\n    \
+         an IP address with a port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"\n  \
+         2. resolver.dns.nameservers[2]: \"192.0.2.53:0\" is not the address of a name server [file skep.toml]\n    \
+         an IP address with a port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"\n  \
+         3. resolver.dns.timeout: 6m is out of range [file skep.toml]\n    \
+         allowed: 1ms to 5m\n  \
+         4. resolver.dns.attempts: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 10"
+    );
+}
+
+#[test]
+fn messages_of_watermark() {
+    assert_eq!(
+        refusal::<watermark::Config>("pruner", "watermark"),
+        "3 problems in the configuration:\n  \
+         1. pruner.watermark.grace: invalid value: string \"60\", expected a duration with a unit, such as \"250ms\", \"5s\", \"2m\" or \"1h\" [file skep.toml]\n    \
+         How long a new connection is spared. Default `\"60s\"`; a longer time leaves a flood standing.\n  \
+         2. pruner.watermark.high: invalid value: integer `-1`, expected u32 [file skep.toml]\n    \
+         Connections above which pruning starts, at least `low`. Default 256; each costs memory and a socket.\n  \
+         3. pruner.watermark.low: 0 would close every connection [file skep.toml]\n    \
+         allowed: 1 or more"
+    );
+    let mut marks = Map::new();
+    marks.insert("low".into(), 300.into());
+    let errors =
+        ConfigSection::from_table("pruner.watermark", marks).decode::<watermark::Config>().unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "1 problem in the configuration:\n  \
+         1. pruner.watermark.high: 256 is below `low`, which is 300 [default]\n    \
+         allowed: 300 or more, or lower `low`"
+    );
+}
+
+#[test]
+fn messages_of_best() {
+    assert_eq!(
+        refusal::<NoConfig>("selector", "best"),
+        "1 problem in the configuration:\n  \
+         1. selector.best.strategy: unknown key [file skep.toml]\n    \
+         this plugin has no keys"
+    );
+}

@@ -1,0 +1,23 @@
+//! The suites of the conformance kit, one module per plugin.
+
+mod ip_filter {
+    skep_testkit::plugin_suite!(skep_policies::gate::ip_filter::PLUGIN);
+    skep_testkit::gate_suite!(skep_policies::gate::ip_filter::PLUGIN, r#"deny = ["10.0.0.0/8"]"#);
+}
+
+mod dns {
+    skep_testkit::plugin_suite!(skep_policies::resolver::dns::PLUGIN);
+    skep_testkit::resolver_suite!(skep_policies::resolver::dns::PLUGIN);
+}
+
+mod watermark {
+    skep_testkit::plugin_suite!(skep_policies::pruner::watermark::PLUGIN);
+    skep_testkit::pruner_suite!(
+        skep_policies::pruner::watermark::PLUGIN,
+        "low = 2\nhigh = 4\ngrace = \"0s\""
+    );
+}
+
+mod best {
+    skep_testkit::plugin_suite!(skep_policies::selector::best::PLUGIN);
+}

@@ -1,0 +1,99 @@
+//! From a profile and the plugins there are to the layers of a node.
+//!
+//! References in `[stack]` are resolved to plugins and their tables (`references.rs`), the addresses to listen on
+//! are read (`listen.rs`), the plugins are built (`build.rs`), and the rules that no plugin can check by itself
+//! are applied (`rules.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
+//! opens a socket, reads a file or starts a task.
+
+mod build;
+mod explain;
+mod listen;
+mod references;
+mod rules;
+mod schema;
+
+pub use explain::KeyInfo;
+pub use references::{Plan, Planned};
+pub use schema::schema;
+
+use crate::{
+    profile::{IdentityConfig, KeyPath, Profile},
+    registry::Registry,
+    settings::Settings,
+    stack::Stack,
+};
+use rules::Facts;
+use skep_api::{BuildCx, ConfigError, ConfigErrors, Keypair, Multiaddr, TaskScope, context::Spawn};
+use std::{future::Future, pin::Pin, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// A node that is ready to be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Assembly {
+    /// The layers.
+    pub stack: Stack,
+    /// The table `[swarm]`.
+    pub settings: Settings,
+    /// The table `[identity]`.
+    pub identity: IdentityConfig,
+    /// The addresses to listen on.
+    pub listen: Vec<Multiaddr>,
+    /// What was assembled from what.
+    pub plan: Plan,
+}
+
+impl Profile {
+    /// Assembles a node. `fd_limit` is how many files the process may have open, if that is known.
+    ///
+    /// # Errors
+    /// All mistakes in the profile at once.
+    pub fn assemble(
+        &self,
+        registry: &Registry,
+        cx: &BuildCx,
+        fd_limit: Option<u64>,
+    ) -> Result<Assembly, ConfigErrors> {
+        let mut errors = self.findings().to_vec();
+        let plan = references::resolve(self, registry, &mut errors);
+        let built = build::build(&plan, registry, cx, &mut errors);
+        let settings = keep(self.section(&KeyPath::new(["swarm"])).decode::<Settings>(), &mut errors);
+        let identity = keep(self.identity(), &mut errors);
+        let facts =
+            Facts { profile: self, plan: &plan, built: &built, settings: settings.as_ref(), fd_limit };
+        rules::check(&facts, &mut errors);
+        ConfigErrors::check(errors)?;
+        Ok(Assembly {
+            stack: built.stack,
+            settings: settings.unwrap_or_default(),
+            identity: identity.unwrap_or_default(),
+            listen: plan.listen.clone(),
+            plan,
+        })
+    }
+
+    /// Does all that [`Profile::assemble`] does, with a key of its own, and throws the node away.
+    ///
+    /// # Errors
+    /// All mistakes in the profile at once.
+    pub fn check(&self, registry: &Registry, fd_limit: Option<u64>) -> Result<Plan, ConfigErrors> {
+        let tasks = TaskScope::new(Arc::new(NoTasks), CancellationToken::new());
+        let cx = BuildCx::new(Keypair::generate_ed25519(), tasks);
+        self.assemble(registry, &cx, fd_limit).map(|assembly| assembly.plan)
+    }
+}
+
+/// The value, or `None` with the errors noted.
+fn keep<T>(result: Result<T, ConfigErrors>, errors: &mut Vec<ConfigError>) -> Option<T> {
+    result.map_err(|found| errors.extend(found.into_vec())).ok()
+}
+
+/// A check runs nothing: what a plugin would start is dropped.
+#[derive(Debug)]
+struct NoTasks;
+
+impl Spawn for NoTasks {
+    fn spawn(&self, _name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        drop(task);
+    }
+}

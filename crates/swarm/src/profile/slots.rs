@@ -1,0 +1,39 @@
+//! The layers that a profile can fill.
+
+use skep_api::{Layer, plugin::layer};
+
+/// A key of `[stack]` and the layer it references.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// The layer's word, which is also the table of its definitions.
+    pub(crate) layer: &'static str,
+    /// The key of `[stack]`.
+    pub(crate) key: &'static str,
+    /// How many plugins it takes.
+    pub(crate) arity: Arity,
+}
+
+/// How many plugins a layer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arity {
+    /// A list of names, in order.
+    Many,
+    /// One name or `"none"`.
+    AtMostOne,
+}
+
+/// The layers of [`crate::Stack`], in the order in which errors and listings have them.
+pub(crate) const SLOTS: [Slot; 8] = [
+    slot::<layer::Transport>(Arity::Many),
+    slot::<layer::Security>(Arity::Many),
+    slot::<layer::Muxer>(Arity::Many),
+    slot::<layer::Gate>(Arity::Many),
+    slot::<layer::Pruner>(Arity::AtMostOne),
+    slot::<layer::Resolver>(Arity::AtMostOne),
+    slot::<layer::Selector>(Arity::AtMostOne),
+    slot::<layer::Protocol>(Arity::Many),
+];
+
+const fn slot<L: Layer>(arity: Arity) -> Slot {
+    Slot { layer: L::NAME, key: L::STACK_KEY, arity }
+}

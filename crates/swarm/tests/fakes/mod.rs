@@ -1,0 +1,48 @@
+//! Plugins that do nothing, with the names and keys that the built-in profiles use.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+mod lower;
+mod upper;
+
+use skep_api::{BuildCx, Keypair, Layer, Plugin};
+use skep_swarm::{
+    Tasks,
+    profile::{Profile, Sources},
+    registry::{Registry, RegistryBuilder},
+};
+
+pub use lower::{memory, noise, tcp, yamux};
+pub use upper::{best, dns, identify, ip_filter, ping, watermark};
+
+/// All fakes but `memory`, by hand.
+pub fn builder() -> RegistryBuilder {
+    Registry::builder()
+        .add(tcp::PLUGIN)
+        .add(noise::PLUGIN)
+        .add(yamux::PLUGIN)
+        .add(ip_filter::PLUGIN)
+        .add(watermark::PLUGIN)
+        .add(dns::PLUGIN)
+        .add(best::PLUGIN)
+        .add(ping::PLUGIN)
+        .add(identify::PLUGIN)
+}
+
+/// All fakes, by hand.
+pub fn registry() -> Registry {
+    builder().add(memory::PLUGIN).build().unwrap()
+}
+
+/// A plugin under another name.
+pub fn renamed<L: Layer>(plugin: Plugin<L>, name: &'static str) -> Plugin<L> {
+    Plugin { name, ..plugin }
+}
+
+pub fn cx() -> BuildCx {
+    BuildCx::new(Keypair::generate_ed25519(), Tasks::default().scope())
+}
+
+/// The mistakes that a check finds.
+pub fn mistakes(sources: &Sources) -> String {
+    Profile::load(sources).and_then(|profile| profile.check(&registry(), None)).unwrap_err().to_string()
+}

@@ -1,0 +1,186 @@
+//! Policies and protocols.
+
+/// A gate that lets all pass.
+pub mod ip_filter {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use skep_api::{
+        PluginConfig, Problems,
+        gate::{Checkpoint, Gate, Verdict},
+        register_gate,
+    };
+    use std::sync::Arc;
+
+    register_gate! {
+        name: "ip_filter",
+        summary: "fake filter",
+        example: "deny = []",
+        config: Config,
+        build: |_, _| Ok(Arc::new(IpFilter)),
+    }
+
+    #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Config {
+        /// Networks that may not connect.
+        pub deny: Vec<String>,
+    }
+    impl PluginConfig for Config {
+        const FILE: &'static str = file!();
+        fn validate(&self, problems: &mut Problems) {
+            for (i, rule) in self.deny.iter().enumerate().filter(|(_, rule)| !rule.contains('/')) {
+                problems.add(&format!("deny[{i}]"), format!("{rule:?} is no network"), "such as 10.0.0.0/8");
+            }
+        }
+    }
+
+    #[derive(Debug)]
+    struct IpFilter;
+    impl Gate for IpFilter {
+        fn check(&self, _at: &Checkpoint<'_>) -> Verdict {
+            Verdict::Allow
+        }
+    }
+}
+
+/// A pruner that closes nothing.
+pub mod watermark {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use skep_api::{
+        PluginConfig,
+        config::DurationText,
+        pruner::{PruneCandidate, Pruner, Victim},
+        register_pruner,
+    };
+    use std::sync::Arc;
+
+    register_pruner! {
+        name: "watermark",
+        summary: "fake marks",
+        example: "low = 1",
+        config: Config,
+        build: |config, _| Ok(Arc::new(Watermark(config))),
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Config {
+        /// Connections that are left.
+        pub low: usize,
+        pub high: usize,
+        pub grace: DurationText,
+    }
+    impl Default for Config {
+        fn default() -> Self {
+            Self { low: 192, high: 256, grace: DurationText::secs(60) }
+        }
+    }
+    impl PluginConfig for Config {
+        const FILE: &'static str = file!();
+    }
+
+    #[derive(Debug)]
+    struct Watermark(Config);
+    impl Pruner for Watermark {
+        fn select(&self, _snapshot: &[PruneCandidate]) -> Vec<Victim> {
+            Vec::new()
+        }
+        fn high_mark(&self) -> usize {
+            self.0.high
+        }
+    }
+}
+
+/// A resolver that changes nothing.
+pub mod dns {
+    use async_trait::async_trait;
+    use skep_api::{
+        Multiaddr,
+        config::NoConfig,
+        register_resolver,
+        resolver::{ResolveError, Resolver},
+    };
+    use std::sync::Arc;
+
+    register_resolver! {
+        name: "dns",
+        summary: "fake DNS",
+        example: "",
+        config: NoConfig,
+        build: |_, _| Ok(Arc::new(Dns)),
+    }
+
+    #[derive(Debug)]
+    struct Dns;
+    #[async_trait]
+    impl Resolver for Dns {
+        async fn resolve(&self, addr: &Multiaddr) -> Result<Vec<Multiaddr>, ResolveError> {
+            Ok(vec![addr.clone()])
+        }
+    }
+}
+
+/// A selector of the first connection.
+pub mod best {
+    use skep_api::{
+        config::NoConfig,
+        register_selector,
+        selector::{ConnectionSelector, ConnectionView},
+    };
+    use std::sync::Arc;
+
+    register_selector! {
+        name: "best",
+        summary: "fake selector",
+        example: "",
+        config: NoConfig,
+        build: |_, _| Ok(Arc::new(Best)),
+    }
+
+    #[derive(Debug)]
+    struct Best;
+    impl ConnectionSelector for Best {
+        fn select(&self, connections: &[ConnectionView]) -> Option<u64> {
+            connections.first().map(|connection| connection.id)
+        }
+    }
+}
+
+macro_rules! protocol {
+    ($module:ident, $name:literal) => {
+        /// A handler that ends every stream.
+        pub mod $module {
+            use async_trait::async_trait;
+            use skep_api::{
+                config::NoConfig,
+                protocol::{InboundStream, ProtocolError, ProtocolHandler},
+                register_protocol,
+            };
+            use std::sync::Arc;
+
+            register_protocol! {
+                name: $name,
+                summary: "fake protocol",
+                example: "",
+                config: NoConfig,
+                build: |_, _| Ok(Arc::new(Handler)),
+            }
+
+            #[derive(Debug)]
+            struct Handler;
+            #[async_trait]
+            impl ProtocolHandler for Handler {
+                fn protocols(&self) -> Vec<String> {
+                    vec![concat!("/fake/", $name).into()]
+                }
+                async fn serve(&self, _stream: InboundStream) -> Result<(), ProtocolError> {
+                    Ok(())
+                }
+            }
+        }
+    };
+}
+
+protocol!(ping, "ping");
+protocol!(identify, "identify");

@@ -1,0 +1,154 @@
+//! A gate, a pruner and a resolver.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use skep_api::{
+    ConfigErrors, ConfigSection, Multiaddr, Problems,
+    gate::{Checkpoint, Denial, Gate, Verdict},
+    multiaddr::Protocol,
+    pruner::{PruneCandidate, Pruner, Victim},
+    resolver::{ResolveError, ResolveErrorKind, Resolver},
+};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GateFault {
+    Nothing,
+    EveryOtherAnswerIsNo,
+    DenialsNameNoRule,
+    BadRulesAreSkipped,
+    NamesAreAllowedTheSecondTime,
+}
+
+/// Denies the addresses of its list.
+#[derive(Debug)]
+pub(crate) struct Blocklist {
+    fault: GateFault,
+    denied: Vec<IpAddr>,
+    asked: AtomicUsize,
+}
+
+impl Blocklist {
+    pub(crate) fn build(fault: GateFault, table: Map<String, Value>) -> Result<Arc<dyn Gate>, ConfigErrors> {
+        let section = ConfigSection::from_table("gate.blocklist", table);
+        let rules = section.table().get("deny").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut denied = Vec::new();
+        for rule in rules {
+            match rule.as_str().unwrap_or_default().parse() {
+                Ok(ip) => denied.push(ip),
+                Err(_) if fault == GateFault::BadRulesAreSkipped => {}
+                Err(_) => return Err(Problems::one("deny", format!("{rule} is no address"), "").at(&section)),
+            }
+        }
+        Ok(Arc::new(Self { fault, denied, asked: AtomicUsize::new(0) }))
+    }
+}
+
+impl Gate for Blocklist {
+    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
+        let asked = self.asked.fetch_add(1, Relaxed);
+        let remote = point.remote();
+        let has_name = remote.iter().any(|p| matches!(p, Protocol::Dns4(_) | Protocol::Dnsaddr(_)));
+        let odd = asked % 2 == 1;
+        let deny = match self.fault {
+            GateFault::EveryOtherAnswerIsNo if odd && !has_name => true,
+            GateFault::NamesAreAllowedTheSecondTime if has_name => !odd,
+            _ => remote.iter().any(|part| match part {
+                Protocol::Ip4(ip) => self.denied.contains(&ip.into()),
+                Protocol::Ip6(ip) => self.denied.contains(&ip.into()),
+                _ => false,
+            }),
+        };
+        match deny {
+            true if self.fault == GateFault::DenialsNameNoRule => Verdict::Deny(Denial::new("", "no")),
+            true => Verdict::Deny(Denial::new(format!("deny = {remote}"), "the address is on the list")),
+            false => Verdict::Allow,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PrunerFault {
+    Nothing,
+    NeverPrunes,
+    VictimsComeTwice,
+    PrunesAtTheLowMark,
+    ProtectionIsIgnored,
+    EachAnswerIsAnother,
+}
+
+/// Prunes to two connections from four.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    pub(crate) fault: PrunerFault,
+    pub(crate) asked: AtomicUsize,
+}
+
+impl Pruner for Marks {
+    fn select(&self, snapshot: &[PruneCandidate]) -> Vec<Victim> {
+        let fault = self.fault;
+        let asked = self.asked.fetch_add(1, Relaxed);
+        let low = if fault == PrunerFault::PrunesAtTheLowMark { 1 } else { 2 };
+        if fault == PrunerFault::NeverPrunes {
+            return Vec::new();
+        }
+        let mut order: Vec<_> = snapshot.iter().collect();
+        order.retain(|c| !c.protected || fault == PrunerFault::ProtectionIsIgnored);
+        order.sort_by_key(|c| (c.value, c.connection.id));
+        let reason =
+            if fault == PrunerFault::EachAnswerIsAnother { asked.to_string() } else { "worth least".into() };
+        let victims = order.iter().take(snapshot.len().saturating_sub(low));
+        let mut victims: Vec<_> =
+            victims.map(|c| Victim { id: c.connection.id, reason: reason.clone() }).collect();
+        if fault == PrunerFault::VictimsComeTwice {
+            victims.extend(victims.clone());
+        }
+        victims
+    }
+
+    fn high_mark(&self) -> usize {
+        4
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResolverFault {
+    Nothing,
+    PlainAddressesLoseTheirPeer,
+    UnknownNamesAreEmpty,
+    ResultsKeepTheirName,
+}
+
+/// Knows `localhost` and nothing else.
+#[derive(Debug)]
+pub(crate) struct Localhost(pub(crate) ResolverFault);
+
+#[async_trait]
+impl Resolver for Localhost {
+    async fn resolve(&self, addr: &Multiaddr) -> Result<Vec<Multiaddr>, ResolveError> {
+        let name = addr.iter().find_map(|part| match part {
+            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => {
+                Some(name.to_string())
+            }
+            _ => None,
+        });
+        match name.as_deref() {
+            None if self.0 == ResolverFault::PlainAddressesLoseTheirPeer => {
+                Ok(vec![addr.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()])
+            }
+            None => Ok(vec![addr.clone()]),
+            Some("localhost") if self.0 == ResolverFault::ResultsKeepTheirName => Ok(vec![addr.clone()]),
+            Some("localhost") => {
+                Ok(vec![addr.replace(0, |_| Some(Protocol::Ip4(Ipv4Addr::LOCALHOST))).unwrap()])
+            }
+            Some(_) if self.0 == ResolverFault::UnknownNamesAreEmpty => Ok(Vec::new()),
+            Some(name) => Err(ResolveError::new(ResolveErrorKind::NotFound, name)),
+        }
+    }
+}

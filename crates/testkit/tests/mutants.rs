@@ -1,0 +1,195 @@
+//! Every suite passes on a small correct double, and a double that breaks one obligation fails exactly that
+//! property. Where a fault cannot be seen by one property alone, all that see it are named.
+
+mod doubles;
+
+use doubles::{muxer, plugin, policy, security, transport};
+use skep_testkit::{Property, harness::Fixture, run_all, suite};
+use std::sync::{Arc, atomic::AtomicUsize};
+
+/// Runs a suite and compares the names of the properties that fail.
+#[track_caller]
+fn expect<F: Fixture>(properties: &[Property<F>], fixture: F, double: &str, failing: &[&str]) {
+    let failures = run_all(properties, &fixture);
+    let names: Vec<_> = failures.iter().map(|failure| failure.property).collect();
+    assert_eq!(names, failing, "{double}:\n{failures:#?}");
+}
+
+/// One test for each double: what is wrong with it, and the properties that fail.
+macro_rules! doubles {
+    ($run:ident: $($test:ident: $fault:expr => [$($failing:literal),*];)+) => { $(
+        #[test]
+        fn $test() {
+            $run($fault, &[$($failing),*]);
+        }
+    )+ };
+}
+
+fn transport_fails(fault: transport::Fault, failing: &[&str]) {
+    let build = move || Arc::new(transport::Memory::new(fault)) as Arc<dyn skep_api::transport::Transport>;
+    let fixture = suite::transport::Fixture::in_memory(transport::memory(0), build);
+    expect(&suite::transport::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { transport_fails:
+    a_right_transport: transport::Fault::Nothing => [];
+    transport_t1: transport::Fault::ForeignAddressesAreRefused => ["t1_supports_agrees_with_dial_and_listen"];
+    transport_t2: transport::Fault::EveryDiallerHasOneAddress => ["t2_a_link_names_both_ends"];
+    transport_t3: transport::Fault::DroppedDialGoesOn => ["t3_a_dropped_dial_leaves_nothing_open"];
+    transport_t4: transport::Fault::PortZeroIsReported => ["t4_port_zero_is_resolved"];
+    transport_t5: transport::Fault::ErrorsHaveNoAddress => ["t5_a_failure_names_the_address"];
+    transport_t6: transport::Fault::PeerSuffixIsUnsupported => ["t6_a_peer_suffix_is_ignored"];
+    transport_l1: transport::Fault::AcceptYieldsWithTheConnection => ["l1_accept_is_cancel_safe"];
+    transport_l2: transport::Fault::AcceptEndsAfterDeadConnections
+        => ["l2_a_dead_connection_does_not_end_the_listener"];
+    transport_l3: transport::Fault::ListenerKeepsItsAddress => ["l3_dropping_the_listener_frees_the_address"];
+    transport_n1: transport::Fault::RefusalSaysWhy => ["n1_nothing_is_sent_or_read_before_accept"];
+    transport_n2_refuse: transport::Fault::RefusalLeavesTheStreamOpen => ["n2_refusing_ends_the_connection"];
+    transport_n2_drop: transport::Fault::DropLeavesTheStreamOpen => ["n2_dropping_ends_the_connection"];
+    transport_bytes: transport::Fault::AByteFarBehindIsChanged => ["bytes_arrive_as_they_were_sent"];
+    transport_half_close: transport::Fault::ShutdownIsNotPassedOn => ["half_close_leaves_the_way_back_open"];
+    transport_parallel: transport::Fault::MoreThanSixtyFourAreLost => ["a_hundred_parallel_dials_arrive"];
+}
+
+fn security_fails(fault: security::Fault, failing: &[&str]) {
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(security::Masked { fault, key }));
+    expect(&suite::security::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { security_fails:
+    a_right_security: security::Fault::Nothing => [];
+    security_s1: security::Fault::VerifiesItself => ["s1_each_end_learns_who_the_other_is"];
+    security_s2: security::Fault::DialerSendsItsLastMessageFirst => ["s2_another_peer_fails_at_both_ends"];
+    security_s3_truncated_handshake: security::Fault::EndStandsForTheTrailer
+        => ["s3_a_truncated_handshake_fails"];
+    security_s3_changed_handshake: security::Fault::TrailerIsNotLookedAt => ["s3_a_changed_handshake_fails"];
+    security_s3_truncated_record: security::Fault::EndWithinALengthIsAnEnd
+        => ["s3_a_truncated_record_is_an_error"];
+    security_s3_changed_record: security::Fault::ChecksumCoversTheFirstHundredBytes
+        => ["s3_a_changed_record_is_an_error"];
+    security_s3_replayed_record: security::Fault::RecordsHaveNoNumbers => ["s3_a_replayed_record_is_an_error"];
+    security_s4: security::Fault::CipherIsOff => ["s4_no_plaintext_is_on_the_wire"];
+    security_s5_junk: security::Fault::LongFramesWaitForEver => ["s5_junk_ends_the_handshake"];
+    security_s5_endless: security::Fault::EmptyFramesAreSkipped => ["s5_a_handshake_that_never_ends_is_given_up"];
+    security_s7: security::Fault::ShutdownIsNotPassedOn => ["s7_the_end_of_one_direction_arrives_as_such"];
+    security_s8: security::Fault::HandshakeRunsInATask => ["s8_dropping_the_handshake_closes_the_stream"];
+    security_early_muxer: security::Fault::EachTakesItsOwnMuxer => ["early_muxer_is_the_same_at_both_ends"];
+    security_mebibyte: security::Fault::AByteFarBehindIsChanged => ["a_mebibyte_goes_both_ways"];
+    security_short: security::Fault::OneByteReadsAreJunk => ["short_reads_and_writes_change_nothing"];
+}
+
+/// Without the last message there is no channel, so that every property that needs one fails with it.
+#[test]
+fn security_s6() {
+    let fault = security::Fault::FlushKeepsTheLastMessage;
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(security::Masked { fault, key }));
+    let properties = suite::security::properties();
+    let s6 = properties.iter().find(|p| p.name == "s6_the_first_flush_ends_the_handshake").unwrap();
+    assert!(s6.run(&fixture).is_err());
+}
+
+fn muxer_fails(fault: muxer::Fault, failing: &[&str]) {
+    let fixture = suite::muxer::Fixture::new(move || Arc::new(muxer::Frames(fault)));
+    expect(&suite::muxer::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { muxer_fails:
+    a_right_muxer: muxer::Fault::Nothing => [];
+    muxer_m1: muxer::Fault::MuxSendsABell => ["m1_mux_sends_nothing_by_itself"];
+    muxer_m2: muxer::Fault::JunkPanics => ["m2_junk_ends_the_connection"];
+    muxer_m3: muxer::Fault::WindowIsIgnored => ["m3_unread_data_is_bounded"];
+    muxer_c1: muxer::Fault::OpenWaitsForTheBell => ["c1_open_can_be_written_at_once"];
+    muxer_c2: muxer::Fault::AcceptYieldsWithTheStream => ["c2_accept_is_cancel_safe_and_in_order"];
+    muxer_c3: muxer::Fault::BacklogIsUnbounded => ["c3_streams_that_nobody_accepts_are_bounded"];
+    muxer_c4_code: muxer::Fault::CloseTellsAnotherCode => ["c4_close_is_told_with_its_code"];
+    muxer_c4_sends: muxer::Fault::CloseDropsWhatWaits => ["c4_close_sends_what_was_finished"];
+    muxer_c5_lost: muxer::Fault::CloseAfterTheEndWaits => ["c5_a_lost_connection_ends_everything"];
+    muxer_c5_data: muxer::Fault::LossDropsWhatArrived => ["c5_data_that_had_arrived_is_read_first"];
+    muxer_c5_driver: muxer::Fault::DroppedDriverTellsNobody
+        => ["c5_dropping_the_driver_ends_the_connection"];
+    muxer_r1: muxer::Fault::ResetIsAnEnd => ["r1_a_reset_is_no_end_of_file"];
+    muxer_r2: muxer::Fault::NoCreditAfterShutdown => ["r2_shutdown_leaves_the_way_back_open"];
+    muxer_r3: muxer::Fault::DropIsAnEnd => ["r3_dropping_unfinished_is_a_reset"];
+    muxer_r4: muxer::Fault::DropTakesBackWhatWaits => ["r4_dropping_after_shutdown_loses_nothing"];
+    muxer_r5: muxer::Fault::OneFullStreamStopsAll => ["r5_a_slow_reader_holds_up_no_other_stream"];
+    muxer_stop: muxer::Fault::NoCreditAfterStop => ["stop_reading_does_not_block_the_writer"];
+    muxer_both_ends: muxer::Fault::NumbersAreSharedByTheEnds => ["streams_open_from_both_ends"];
+    muxer_thousand: muxer::Fault::FiveHundredStreamsInAll => ["a_thousand_streams_in_turn"];
+    muxer_hundred: muxer::Fault::FiftyStreamsAtOnce => ["a_hundred_streams_at_once"];
+    muxer_short: muxer::Fault::OneByteReadsAreJunk
+        => ["short_reads_and_writes_of_the_link_change_nothing"];
+}
+
+fn gate_fails(fault: policy::GateFault, failing: &[&str]) {
+    let build = move |table| policy::Blocklist::build(fault, table);
+    let fixture = suite::gate::Fixture::new("gate.blocklist", r#"deny = ["10.0.0.1", "::1"]"#, build);
+    expect(&suite::gate::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { gate_fails:
+    a_right_gate: policy::GateFault::Nothing => [];
+    gate_g1: policy::GateFault::EveryOtherAnswerIsNo => ["g1_the_same_question_gets_the_same_answer"];
+    gate_g2: policy::GateFault::DenialsNameNoRule => ["g2_a_denial_says_why_and_names_the_rule"];
+    gate_g3: policy::GateFault::BadRulesAreSkipped => ["g3_a_rule_that_is_not_understood_is_an_error"];
+    gate_g4: policy::GateFault::NamesAreAllowedTheSecondTime => ["g4_a_name_is_judged_without_a_lookup"];
+}
+
+fn pruner_fails(fault: policy::PrunerFault, failing: &[&str]) {
+    let build = move || {
+        Arc::new(policy::Marks { fault, asked: AtomicUsize::new(0) }) as Arc<dyn skep_api::pruner::Pruner>
+    };
+    let fixture = suite::pruner::Fixture::new(2, build);
+    expect(&suite::pruner::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { pruner_fails:
+    a_right_pruner: policy::PrunerFault::Nothing => [];
+    pruner_p0: policy::PrunerFault::NeverPrunes => ["p0_something_goes_above_the_high_mark"];
+    pruner_p1: policy::PrunerFault::VictimsComeTwice => ["p1_only_connections_of_the_snapshot_and_each_once"];
+    pruner_p2: policy::PrunerFault::PrunesAtTheLowMark => ["p2_nothing_goes_at_or_below_the_low_mark"];
+    pruner_p3: policy::PrunerFault::ProtectionIsIgnored => ["p3_protected_connections_stay"];
+    pruner_p4: policy::PrunerFault::EachAnswerIsAnother => ["p4_equal_snapshots_get_equal_answers"];
+}
+
+fn resolver_fails(fault: policy::ResolverFault, failing: &[&str]) {
+    let fixture = suite::resolver::Fixture::in_memory(Arc::new(policy::Localhost(fault)));
+    expect(&suite::resolver::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { resolver_fails:
+    a_right_resolver: policy::ResolverFault::Nothing => [];
+    resolver_v1: policy::ResolverFault::PlainAddressesLoseTheirPeer
+        => ["v1_an_address_without_a_name_comes_back_unchanged"];
+    resolver_v2: policy::ResolverFault::UnknownNamesAreEmpty
+        => ["v2_a_failure_is_an_error_and_never_an_empty_list"];
+    resolver_v3: policy::ResolverFault::ResultsKeepTheirName => ["v3_results_are_few_and_without_names"];
+}
+
+fn plugin_fails(descriptor: skep_api::Plugin<skep_api::plugin::layer::Gate>, failing: &[&str]) {
+    let fixture = suite::plugin::Fixture::of(descriptor);
+    expect(&suite::plugin::properties(), fixture, &format!("{descriptor:?}"), failing);
+}
+
+doubles! { plugin_fails:
+    a_right_plugin: plugin::PLUGIN => [];
+    plugin_name: plugin::changed(|p| p.name = "Open-Gate") => ["plugin_name_is_lower_snake_case"];
+    plugin_summary: plugin::changed(|p| p.summary = "") => ["plugin_summary_is_one_line"];
+    plugin_example: plugin::changed(|p| p.example = "count = \"three\"") => ["plugin_example_builds"];
+    plugin_defaults: plugin::changed(|p| p.build = plugin::refuses_defaults) => ["plugin_defaults_build"];
+    plugin_unknown: plugin::changed(|p| p.build = plugin::ignores_unknown_keys)
+        => ["plugin_refuses_unknown_keys_by_path"];
+    plugin_types: plugin::changed(|p| p.build = plugin::blurs_wrong_types)
+        => ["plugin_refuses_wrong_types_by_path"];
+    plugin_described: plugin::changed(|p| p.schema = plugin::undescribed) => ["plugin_describes_every_key"];
+    plugin_independent: plugin::changed(|p| p.build = plugin::shares_one_object)
+        => ["plugin_builds_independent_objects"];
+    plugin_tasks: plugin::changed(|p| p.build = plugin::starts_a_task) => ["plugin_build_starts_no_task"];
+}
+
+/// The macros, as the author of a plugin uses them.
+mod macros {
+    use super::doubles;
+
+    skep_testkit::plugin_suite!(doubles::plugin::PLUGIN);
+    skep_testkit::gate_suite!(doubles::plugin::PLUGIN, "");
+}

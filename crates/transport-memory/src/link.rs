@@ -1,0 +1,62 @@
+//! One end of a link.
+
+use crate::{
+    pipe::{End, Pipe, Timer},
+    shape::Shape,
+};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One end of a link. Shutting it down ends the outbound direction in order; dropping it ends both.
+#[derive(Debug)]
+pub(crate) struct MemoryLink {
+    outbound: Arc<Pipe>,
+    inbound: Arc<Pipe>,
+    timer: Timer,
+}
+
+impl MemoryLink {
+    /// The two ends of a new link, each with the shape of what it sends.
+    pub(crate) fn pair(first: Shape, second: Shape) -> (Self, Self) {
+        let (there, back) = (Arc::new(Pipe::new(first)), Arc::new(Pipe::new(second)));
+        let near = Self { outbound: Arc::clone(&there), inbound: Arc::clone(&back), timer: Timer::default() };
+        let far = Self { outbound: back, inbound: there, timer: Timer::default() };
+        (near, far)
+    }
+}
+
+impl AsyncRead for MemoryLink {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.inbound.poll_read(cx, &mut this.timer, buf)
+    }
+}
+
+impl AsyncWrite for MemoryLink {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.outbound.poll_write(cx, data)
+    }
+
+    /// All that was written is on its way already.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outbound.end(End::Finished);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for MemoryLink {
+    fn drop(&mut self) {
+        let arrival = self.outbound.arrival_of_news();
+        self.outbound.end(End::Reset);
+        self.inbound.abandon(arrival);
+    }
+}

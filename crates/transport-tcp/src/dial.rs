@@ -1,0 +1,150 @@
+//! Outbound connections.
+
+use crate::{
+    Config,
+    endpoint::{Endpoint, multiaddr_of},
+    error,
+    reuse::ListeningPorts,
+    socket,
+};
+use skep_api::{
+    Multiaddr,
+    transport::{TransportError, TransportErrorKind},
+};
+use std::{io, net::SocketAddr};
+use tokio::{net::TcpStream, time};
+
+/// A connected stream and this end of it.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) stream: TcpStream,
+    pub(crate) local: Multiaddr,
+}
+
+/// Connects to an endpoint within the time that the configuration gives.
+pub(crate) async fn dial(
+    endpoint: &Endpoint,
+    config: &Config,
+    ports: &ListeningPorts,
+) -> Result<Dialed, TransportError> {
+    let addr = endpoint.to_multiaddr();
+    let target = destination(endpoint).map_err(|e| error::connection(&addr, e))?;
+    let limit = config.connect_timeout;
+    match time::timeout(limit.0, connect_from_best_port(target, config, ports)).await {
+        Ok(Ok(Connected { stream, local })) => Ok(Dialed { stream, local: multiaddr_of(local) }),
+        Ok(Err(e)) => Err(error::connection(&addr, e)),
+        Err(elapsed) => {
+            let detail = format!("{addr}: no connection within {limit} (`connect_timeout`)");
+            Err(TransportError::new(TransportErrorKind::TimedOut, detail).with_source(elapsed))
+        }
+    }
+}
+
+/// The socket address to connect to.
+///
+/// Systems disagree on what connecting to a wildcard or to port 0 means, and Linux takes `0.0.0.0` for this very
+/// host, past any filter for loopback addresses. Here it is `AddrNotAvailable`, as POSIX has it.
+fn destination(endpoint: &Endpoint) -> io::Result<SocketAddr> {
+    let not_available = |problem| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, problem));
+    if endpoint.ip.is_unspecified() {
+        return not_available("a wildcard address is for listening and cannot be dialled");
+    }
+    if endpoint.port == 0 {
+        return not_available("port 0 is for listening and cannot be dialled");
+    }
+    endpoint.to_socket_addr()
+}
+
+/// Connects from a listening port where that is wanted and possible, else from a port that the system picks.
+async fn connect_from_best_port(
+    target: SocketAddr,
+    config: &Config,
+    ports: &ListeningPorts,
+) -> io::Result<Connected> {
+    let source = if config.port_reuse { ports.source_for(target) } else { None };
+    if let Some(source) = source {
+        match connect(Some(source), target, config).await {
+            Ok(connected) if !connected.to_itself(target) => return Ok(connected),
+            Err(e) if !is_conflict(&e) => return Err(e),
+            // The pair of addresses is taken by another connection, or is one address: another port helps.
+            Ok(_) | Err(_) => tracing::debug!(%source, %target, "the listening port cannot be dialled from"),
+        }
+    }
+    let connected = connect(None, target, config).await?;
+    if connected.to_itself(target) {
+        let problem = "nobody listens there: the socket connected to itself";
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, problem));
+    }
+    Ok(connected)
+}
+
+fn is_conflict(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+}
+
+/// A connected stream and its own address.
+#[derive(Debug)]
+struct Connected {
+    stream: TcpStream,
+    local: SocketAddr,
+}
+
+impl Connected {
+    /// TCP connects a socket to itself when both ends have the same address and port. It takes a dial from the
+    /// listening port to that port, or a system that picks the very port that is dialled on the same host.
+    fn to_itself(&self, target: SocketAddr) -> bool {
+        (self.local.ip(), self.local.port()) == (target.ip(), target.port())
+    }
+}
+
+async fn connect(source: Option<SocketAddr>, target: SocketAddr, config: &Config) -> io::Result<Connected> {
+    let unconnected = socket::unconnected(target)?;
+    socket::set_ttl(&unconnected, target, config)?;
+    if let Some(source) = source {
+        socket::share_port(&unconnected)?;
+        unconnected.bind(&source.into())?;
+    }
+    let stream = socket::connectable(unconnected).connect(target).await?;
+    let local = stream.local_addr()?;
+    socket::tune(&stream, config)?;
+    Ok(Connected { stream, local })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::time::Duration;
+
+    async fn dialed(config: &Config) -> (TcpStream, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&multiaddr_of(listener.local_addr().unwrap())).unwrap();
+        let dialed = dial(&endpoint, config, &ListeningPorts::default()).await.unwrap();
+        (dialed.stream, listener)
+    }
+
+    #[tokio::test]
+    async fn the_defaults_reach_the_socket() {
+        let (stream, _listener) = dialed(&Config::default()).await;
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn options_reach_the_socket() {
+        let config = Config {
+            nodelay: false,
+            keepalive: skep_api::config::DurationText::secs(0),
+            ttl: Some(7),
+            ..Config::default()
+        };
+        let (stream, _listener) = dialed(&config).await;
+        let socket = SockRef::from(&stream);
+        assert!(!socket.tcp_nodelay().unwrap());
+        assert!(!socket.keepalive().unwrap());
+        assert_eq!(socket.ttl_v4().unwrap(), 7);
+    }
+}
