@@ -39,6 +39,7 @@ pub(crate) enum Failure {
 }
 
 fn main() -> ExitCode {
+    skep::keep_freed_memory();
     let result = match Cli::parse().mode {
         Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
         Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),

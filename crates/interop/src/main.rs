@@ -39,6 +39,7 @@ pub(crate) enum Failure {
 }
 
 fn main() -> ExitCode {
+    skep::keep_freed_memory();
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(line) => return usage(&line),

@@ -1,4 +1,10 @@
 //! What the table takes, and what it says of mistakes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use skep_api::{ConfigErrors, ConfigSection};
 use skep_muxer_yamux::{Config, PLUGIN};

@@ -1,4 +1,10 @@
 //! Frames as large as the window, which the JavaScript implementation sends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod raw;
 

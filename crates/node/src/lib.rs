@@ -3,8 +3,10 @@
 //! This crate is the facade: the swarm, the contracts and the plugins that ship with skep under one name. Library
 //! users who want less depend on `skep-swarm` and the plugin crates of their choice.
 
+mod memory;
 pub mod plugins;
 
+pub use memory::keep_freed_memory;
 pub use skep_api as api;
 pub use skep_muxer_yamux as muxer_yamux;
 pub use skep_policies as policies;

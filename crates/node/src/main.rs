@@ -7,6 +7,7 @@ use cli::{Failure, args::Cli};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    skep::keep_freed_memory();
     let cli = Cli::parse();
     if let Err(error) = cli::log::start(cli.log.as_deref()) {
         return fail(&error);

@@ -56,6 +56,8 @@ pub struct NetStream {
     peer: PeerId,
     remote: Multiaddr,
     used: bool,
+    /// The peer is known to have agreed on the protocol.
+    agreed: bool,
     read: Half,
     write: Half,
     ended: Option<StreamState>,
@@ -71,7 +73,9 @@ impl NetStream {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let (read, write) = (Half::Open, Half::Open);
-        Self { io, muxed, protocol, peer, remote, used: false, read, write, ended: None, _permit: permit }
+        // Whoever was asked has agreed by giving the stream out; who proposed may still wait for the answer.
+        let agreed = permit.is_some();
+        Self { io, muxed, protocol, peer, remote, used: false, agreed, read, write, ended: None, _permit: permit }
     }
 
     /// The protocol agreed on.
@@ -111,7 +115,8 @@ impl NetStream {
         !matches!(self.state(), StreamState::CloseBoth | StreamState::Reset | StreamState::Error)
     }
 
-    /// Sends what was written, then the end of file. Reading goes on.
+    /// Sends what was written, then the end of file. Reading goes on. On a stream of which nothing was read yet,
+    /// this waits for the peer's answer to the protocol proposal.
     ///
     /// # Errors
     /// If the stream or its connection has ended.
@@ -129,6 +134,17 @@ impl NetStream {
     pub fn stop_reading(&mut self, code: Code) {
         self.muxed.lock().stop_reading(code);
         self.read = Half::Finished;
+    }
+
+    /// Waits for the peer's answer to the proposal, if it is still to come.
+    fn poll_agreed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.agreed {
+            // Reading into no room at all reads the answer and nothing else.
+            let answer = ready!(Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut [])));
+            self.agreed = true;
+            answer?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Notes how the stream ended, and says what a refused proposal means.
@@ -158,6 +174,7 @@ impl AsyncRead for NetStream {
             Ok(()) => {}
             Err(e) => return Poll::Ready(Err(this.failed(e))),
         }
+        this.agreed = true;
         Poll::Ready(Ok(()))
     }
 }
@@ -178,6 +195,10 @@ impl AsyncWrite for NetStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // js-libp2p resets a stream whose proposal, data and end arrive together: the end waits for its answer.
+        if let Err(e) = ready!(this.poll_agreed(cx)) {
+            return Poll::Ready(Err(this.failed(e)));
+        }
         let result = ready!(Pin::new(&mut this.io).poll_shutdown(cx));
         match result {
             Ok(()) => this.write = Half::Finished,
@@ -224,6 +245,9 @@ impl Muxed {
 
 impl AsyncRead for Muxed {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut **self.lock()).poll_read(cx, buf)
     }
 }

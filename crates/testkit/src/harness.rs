@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-/// How long a property may take on its runtime's clock.
+/// How long a property may take where time runs.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a property may take on a paused clock, where waiting costs nothing.
+const PAUSED_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long a property may take by the wall, for one that spins and so keeps its own clock from advancing.
 const WALL_LIMIT: Duration = Duration::from_secs(60);
@@ -99,14 +102,18 @@ pub fn run_all<F: Fixture>(properties: &[Property<F>], fixture: &F) -> Vec<Failu
 fn run_here<F: Fixture>(fixture: F, check: fn(F) -> Check) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().start_paused(fixture.clock() == Clock::Paused);
+    let limit = match fixture.clock() {
+        Clock::Paused => PAUSED_LIMIT,
+        Clock::Real => LIMIT,
+    };
     let runtime = builder.build().during("start a runtime")?;
     let outcome = runtime.block_on(async move {
         // The check is made inside of the runtime and in a task, so that a panic of either is caught.
         let task = tokio::spawn(async move { check(fixture).await });
-        match tokio::time::timeout(LIMIT, task).await {
+        match tokio::time::timeout(limit, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(e)) => broken(panic_text(e)),
-            Err(_) => broken(format!("it hangs: not done in {LIMIT:?}")),
+            Err(_) => broken(format!("it hangs: not done in {limit:?}")),
         }
     });
     runtime.shutdown_background();
@@ -163,6 +170,17 @@ impl std::error::Error for Failure {}
 impl<F> fmt::Debug for Property<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Property({})", self.name)
+    }
+}
+
+/// How often something is polled before it counts as lost; some seconds with [`breathe`] between the polls.
+pub(crate) const MOST_POLLS: u32 = 50_000;
+
+/// Lets other tasks go on, and now and then time as well, for what is polled in a loop.
+pub(crate) async fn breathe(turn: u32) {
+    match turn % 16 {
+        15 => tokio::time::sleep(Duration::from_millis(1)).await,
+        _ => tokio::task::yield_now().await,
     }
 }
 

@@ -48,7 +48,7 @@ doubles! { transport_fails:
     transport_n2_drop: transport::Fault::DropLeavesTheStreamOpen => ["n2_dropping_ends_the_connection"];
     transport_bytes: transport::Fault::AByteFarBehindIsChanged => ["bytes_arrive_as_they_were_sent"];
     transport_half_close: transport::Fault::ShutdownIsNotPassedOn => ["half_close_leaves_the_way_back_open"];
-    transport_parallel: transport::Fault::MoreThanSixtyFourAreLost => ["a_hundred_parallel_dials_arrive"];
+    transport_parallel: transport::Fault::MoreThanThirtyTwoAreLost => ["a_hundred_parallel_dials_arrive"];
 }
 
 fn security_fails(fault: security::Fault, failing: &[&str]) {

@@ -117,7 +117,7 @@ impl Pipe {
                     state.read(buf);
                     let writer = state.writer.take();
                     drop(state);
-                    
+                    wake(writer);
                     return Poll::Ready(Ok(()));
                 }
                 match (state.on_the_way.front(), state.end) {

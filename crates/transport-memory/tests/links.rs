@@ -6,12 +6,18 @@ mod nodes;
 use nodes::{Nodes, stream};
 use skep_api::{
     ConfigSection,
-    config::DurationText,
     transport::{Transport, TransportErrorKind},
 };
 use skep_transport_memory::{Config, MemoryHub, MemoryTransport};
-use std::io::ErrorKind;
+use std::{future::Future, io::ErrorKind, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// On paused time, so that a wait without end is seen at once.
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(MINUTE, waiting).await.expect("nobody was woken")
+}
 
 async fn nodes() -> Nodes {
     Nodes::new(Config::default(), Config::default()).await
@@ -112,20 +118,21 @@ async fn a_writer_waits_for_a_slow_reader() {
     let config = Config { capacity: 4, ..Config::default() };
     let (mut ours, mut theirs) = Nodes::new(config.clone(), config).await.link().await;
     assert_eq!(ours.write(b"abcdef").await.unwrap(), 4);
-    let blocked = tokio::time::timeout(DurationText::secs(60).0, ours.write(b"ef")).await;
+    let blocked = tokio::time::timeout(MINUTE, ours.write(b"ef")).await;
     assert!(blocked.is_err(), "there is no room: {blocked:?}");
     let mut heard = [0; 6];
-    let (sent, read) = tokio::join!(ours.write_all(b"ef"), theirs.read_exact(&mut heard));
+    let both = async { tokio::join!(ours.write_all(b"ef"), theirs.read_exact(&mut heard)) };
+    let (sent, read) = in_time(both).await;
     sent.unwrap();
     read.unwrap();
     assert_eq!(&heard, b"abcdef");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_writer_that_waits_learns_that_the_reader_is_gone() {
     let config = Config { capacity: 1, ..Config::default() };
     let (mut ours, theirs) = Nodes::new(config.clone(), config).await.link().await;
     ours.write_u8(1).await.unwrap();
-    let (sent, ()) = tokio::join!(ours.write_u8(2), async { drop(theirs) });
+    let (sent, ()) = in_time(async { tokio::join!(ours.write_u8(2), async { drop(theirs) }) }).await;
     assert_eq!(sent.unwrap_err().kind(), ErrorKind::BrokenPipe);
 }

@@ -125,7 +125,8 @@ impl FrameFilter {
         result: Poll<io::Result<T>>,
         after_failure: T,
     ) -> Poll<io::Result<T>> {
-        if self.outbound.take_progress() || !self.outbound.unflushed {
+        let nothing_waits = self.outbound.is_idle() && !self.outbound.unflushed;
+        if self.outbound.take_progress() || nothing_waits {
             self.stall.progress();
         }
         match result {

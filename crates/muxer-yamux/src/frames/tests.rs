@@ -329,6 +329,30 @@ fn answers_wait_for_room_and_reading_waits_for_them() {
 }
 
 #[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    let (mut filter, below, shared) = filter();
+    open(&shared, 1);
+    block(async {
+        below.0.lock().unwrap().open = true;
+        let mut bytes = [0; 64];
+        assert!(futures::poll!(filter.read(&mut bytes)).is_pending());
+        tokio::time::advance(Duration::from_secs(100)).await;
+
+        // Time counts from the first byte that has to wait, and goes on while more are added.
+        below.0.lock().unwrap().blocked = true;
+        for _ in 0..3 {
+            filter.write_all(&frame(Kind::Ping, SYN, 0, 1)).await.unwrap();
+            assert!(futures::poll!(filter.read(&mut bytes)).is_pending());
+            tokio::time::advance(Duration::from_secs(9)).await;
+        }
+        let error = filter.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.to_string(), "the peer has not read for 30s");
+        assert!(filter.write(&[0; HEADER]).await.is_err());
+        assert!(filter.flush().await.is_err());
+    });
+}
+
+#[test]
 fn what_breaks_the_rules_is_named() {
     let ours = frame(Kind::Data, SYN, 2, 0);
     let large = frame(Kind::Data, SYN, 1, INITIAL_WINDOW + 1);
@@ -336,7 +360,10 @@ fn what_breaks_the_rules_is_named() {
     let cases: [(Vec<u8>, &str); 6] = [
         (vec![1; HEADER], "it sent a frame of yamux version 1, only 0 is known"),
         (vec![0; HEADER], "a frame with data or credit for stream 0, which is the connection"),
-        (frame(Kind::WindowUpdate, SYN, 0, 0), "a frame with data or credit for stream 0, which is the connection"),
+        (
+            frame(Kind::WindowUpdate, SYN, 0, 0),
+            "a frame with data or credit for stream 0, which is the connection",
+        ),
         (ours, "it opened stream 2, a number that is ours to give"),
         (large, "it opened stream 1 with 262145 bytes, the first window is 262144"),
         (twice, "it opened stream 1 twice"),

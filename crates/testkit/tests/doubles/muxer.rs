@@ -19,8 +19,9 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
+    #[default]
     Nothing,
     MuxSendsABell,
     JunkPanics,
@@ -91,12 +92,6 @@ impl fmt::Debug for Shared {
     }
 }
 
-impl Default for Fault {
-    fn default() -> Self {
-        Self::Nothing
-    }
-}
-
 #[derive(Default)]
 struct State {
     fault: Fault,
@@ -155,6 +150,9 @@ impl State {
     }
 
     fn end(&mut self, reason: CloseReason) {
+        if self.ended.is_some() {
+            return;
+        }
         let clear = self.fault == F::LossDropsWhatArrived && matches!(reason, CloseReason::Lost { .. });
         let lost = StreamError::ConnectionLost(reason.clone());
         for half in self.streams.values_mut() {
@@ -164,7 +162,7 @@ impl State {
                 half.arrived.clear();
             }
         }
-        self.ended.get_or_insert(reason);
+        self.ended = Some(reason);
         self.changed();
     }
 
@@ -224,7 +222,7 @@ impl State {
         let half = self.streams.get_mut(&id);
         match kind {
             DATA => {
-                let Some(half) = half else { return None };
+                let half = half?;
                 match half.discards || half.dropped {
                     true => self.grant(id, payload.len()),
                     false => half.arrived.extend(payload),
@@ -301,9 +299,10 @@ async fn carry(shared: &Shared, io: BoxIo) -> CloseReason {
         }
         let (chunk, closing, stopped) = {
             let state = shared.lock();
-            let full = state.streams.values().any(|half| half.arrived.len() >= WINDOW);
-            let stopped = fault == F::OneFullStreamStopsAll && full;
-            let chunk: Vec<u8> = state.out.iter().take(16 * 1024).copied().collect();
+            let is_full = |half: &Half| half.arrived.len() >= WINDOW;
+            let stopped = fault == F::OneFullStreamStopsAll && state.streams.values().any(is_full);
+            let waiting = state.out.as_slices().0;
+            let chunk = waiting[..waiting.len().min(4 * 1024)].to_vec();
             (chunk, state.closing, stopped)
         };
         if let (true, Some(code)) = (chunk.is_empty(), closing) {

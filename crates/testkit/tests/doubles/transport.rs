@@ -42,7 +42,7 @@ pub(crate) enum Fault {
     DropLeavesTheStreamOpen,
     AByteFarBehindIsChanged,
     ShutdownIsNotPassedOn,
-    MoreThanSixtyFourAreLost,
+    MoreThanThirtyTwoAreLost,
 }
 use Fault as F;
 
@@ -111,7 +111,7 @@ impl Memory {
         let remote = if self.fault == F::EveryDiallerHasOneAddress { memory(2) } else { local.clone() };
         let knock = Knock { io: b, remote };
         match self.fault {
-            F::MoreThanSixtyFourAreLost => drop(door.try_send(knock)),
+            F::MoreThanThirtyTwoAreLost => drop(door.try_send(knock)),
             _ => door.send(knock).await.map_err(|_| refused())?,
         }
         Ok(Link::Raw(RawLink { io: a, local, remote: memory(port) }))
@@ -156,7 +156,7 @@ impl Transport for Memory {
         if hub.bound.contains_key(&port) {
             return Err(self.error(TransportErrorKind::AddressInUse, addr));
         }
-        let (sender, queue) = mpsc::channel(64);
+        let (sender, queue) = mpsc::channel(if self.fault == F::MoreThanThirtyTwoAreLost { 32 } else { 64 });
         hub.bound.insert(port, sender);
         Ok(Box::new(Bound { memory: self.clone(), port, queue, dead: 0 }))
     }

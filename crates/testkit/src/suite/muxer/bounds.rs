@@ -18,14 +18,17 @@ const FLOOD: usize = 10_000;
 /// Most bytes that are taken for one stream that nobody reads.
 const MOST_UNREAD: usize = 32 << 20;
 
+/// Bytes of junk: more than a frame with a length of 16 bits, so that what follows it is looked at as well.
+const JUNK: usize = 1 << 17;
+
 /// M2. Bytes that are no frames end the connection as broken by the peer, without a panic and without a hang.
 pub async fn m2_junk_ends_the_connection(fixture: Fixture) -> Outcome {
     let noise =
         std::iter::successors(Some(9_u32), |x| Some(x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
-    let noise: Vec<u8> = noise.map(|x| x.to_be_bytes()[0]).take(65_536).collect();
-    for (name, junk) in [("ones", vec![0xff; 65_536]), ("noise", noise), ("half a frame", vec![0; 5])] {
+    let noise: Vec<u8> = noise.map(|x| x.to_be_bytes()[0]).take(JUNK).collect();
+    for (name, junk) in [("ones", vec![0xff; JUNK]), ("noise", noise), ("half a frame", vec![0; 5])] {
         for role in [Role::Dialer, Role::Listener] {
-            let (io, mut peer) = duplex(DuplexConfig::default().with_capacity(1 << 17));
+            let (io, mut peer) = duplex(DuplexConfig::default().with_capacity(2 * JUNK));
             let mut end = End::new(&fixture, io, role);
             peer.write_all(&junk).await.during("write junk")?;
             peer.shutdown().await.during("shutdown")?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     duplex::{DuplexConfig, wiretap},
-    harness::{Broken, During, Outcome, broken, ensure},
+    harness::{Broken, During, MOST_POLLS, Outcome, breathe, broken, ensure},
 };
 use futures::future::{try_join, try_join_all};
 use skep_api::{muxer::Muxed, security::Role};
@@ -88,13 +88,14 @@ pub async fn c2_accept_is_cancel_safe_and_in_order(fixture: Fixture) -> Outcome 
 
 /// Accepts with futures that are polled once each.
 async fn accept_by_single_polls(end: &End) -> Result<Stream, Broken> {
-    loop {
+    for turn in 0..MOST_POLLS {
         tokio::select! {
             biased;
             stream = end.accept() => return stream,
-            () = tokio::task::yield_now() => {}
+            () = breathe(turn) => {}
         }
     }
+    broken("nothing was accepted")
 }
 
 /// Both ends open streams, each with its own number on its end, and both are counted.

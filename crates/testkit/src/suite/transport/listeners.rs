@@ -5,7 +5,7 @@ use super::{
     connected::{Bound, heard_by},
     streams::{answer, call},
 };
-use crate::harness::{Broken, During, Outcome, broken, ensure};
+use crate::harness::{Broken, During, MOST_POLLS, Outcome, breathe, broken, ensure};
 use skep_api::transport::{Incoming, Link, TransportError, TransportErrorKind};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
@@ -27,13 +27,14 @@ pub async fn l1_accept_is_cancel_safe(fixture: Fixture) -> Outcome {
 
 /// Accepts with futures that are polled once each.
 async fn accept_by_single_polls(bound: &mut Bound) -> Result<Box<dyn Incoming>, Broken> {
-    loop {
+    for turn in 0..MOST_POLLS {
         tokio::select! {
             biased;
             incoming = bound.listener.accept() => return incoming.during("accept"),
-            () = tokio::task::yield_now() => {}
+            () = breathe(turn) => {}
         }
     }
+    broken("nothing was accepted")
 }
 
 /// L2. Connections that died while they waited to be accepted are no error of `accept`.

@@ -22,11 +22,12 @@ pub async fn t3_a_dropped_dial_leaves_nothing_open(fixture: Fixture) -> Outcome 
     let mut bound = Bound::new(&fixture).await?;
     for polls in 0..8 {
         let mut dial = bound.transport.dial(&bound.addr);
+        // The drop follows a poll at once, so that each step of the dial is cut short by one of them.
         for _ in 0..polls {
+            tokio::task::yield_now().await;
             if (&mut dial).now_or_never().is_some() {
                 break;
             }
-            tokio::task::yield_now().await;
         }
     }
     // Whatever the dropped ones left behind is accepted before this one.
