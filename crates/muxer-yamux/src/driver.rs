@@ -146,8 +146,9 @@ impl Running {
         let Some(record) = self.shared.table.get(stream.id().val()) else { return };
         let stream = YamuxStream::inbound(stream, record, Arc::clone(&self.shared));
         match self.accepted.try_send(stream) {
-            Ok(()) => {}
+            Ok(()) => self.shared.opening_taken(),
             Err(TrySendError::Full(mut stream) | TrySendError::Closed(mut stream)) => {
+                self.shared.opening_refused();
                 stream.reset(Code::RESOURCE_LIMIT);
             }
         }

@@ -6,11 +6,14 @@ use skep_api::{CloseReason, Code, security::Role};
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     task::Waker,
 };
 use tokio_util::sync::CancellationToken;
+
+/// Openings that may be refused in a row. A peer that was busy slows down when it is reset; one that goes on floods.
+pub(crate) const MAX_REFUSED: u32 = 4096;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) table: Table,
     /// Streams that the application or the accept queue holds.
     pub(crate) live: AtomicUsize,
+    /// Openings refused since the last one that was taken.
+    refused: AtomicU32,
     /// Why the connection ends; set when it begins to end.
     outcome: OnceLock<Ending>,
     /// The code that the application closed with.
@@ -51,6 +56,7 @@ impl Shared {
             role,
             table: Table::new(max_streams),
             live: AtomicUsize::new(0),
+            refused: AtomicU32::new(0),
             outcome: OnceLock::new(),
             close_asked: OnceLock::new(),
             go_away: OnceLock::new(),
@@ -103,6 +109,18 @@ impl Shared {
 
     pub(crate) fn violation(&self) -> Option<&str> {
         self.violation.get().map(String::as_str)
+    }
+
+    /// Notes that the application's queue took a stream of the peer.
+    pub(crate) fn opening_taken(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that a stream of the peer was refused. Too many in a row break the protocol.
+    pub(crate) fn opening_refused(&self) {
+        if self.refused.fetch_add(1, Ordering::Relaxed) >= MAX_REFUSED {
+            self.violate(format!("it opened {MAX_REFUSED} streams in a row that were refused"));
+        }
     }
 
     /// Hands a frame to the filter, which sends it at the next frame boundary.

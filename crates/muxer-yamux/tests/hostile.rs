@@ -94,10 +94,10 @@ async fn a_peer_that_never_reads_is_held_back_and_then_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_opens_leave_a_bounded_queue_and_a_working_connection() {
+async fn opens_that_nobody_takes_leave_a_bounded_queue_and_a_working_connection() {
     let (node, Raw { mut read, mut write }) = listener();
     let flood = tokio::spawn(async move {
-        for id in 0..10_000_u32 {
+        for id in 0..2_000_u32 {
             write.write_all(&header(DATA, SYN, 2 * id + 1, 0)).await.unwrap();
         }
         write.write_all(&header(PING, SYN, 0, 4711)).await.unwrap();
@@ -119,12 +119,30 @@ async fn ten_thousand_opens_leave_a_bounded_queue_and_a_working_connection() {
         }
     }
     let _write = flood.await.unwrap();
-    assert_eq!(resets, 10_000 - 256);
+    assert_eq!(resets, 2_000 - 256);
     assert_eq!(node.conn.num_streams(), 256);
     for id in 0..256_u64 {
         assert_eq!(node.accept().await.id(), 2 * id + 1);
     }
     assert_eq!(node.conn.num_streams(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_opens_that_nobody_takes_end_the_connection() {
+    let (node, Raw { mut read, mut write }) = listener();
+    let flood = tokio::spawn(async move {
+        for id in 0..10_000_u32 {
+            if write.write_all(&header(DATA, SYN, 2 * id + 1, 0)).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut answers = Vec::new();
+    let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut answers).await;
+    let what = "it opened 4096 streams in a row that were refused".into();
+    assert_eq!(node.reason().await, CloseReason::Violation { what });
+    assert!(answers.len() <= 12 * (10_000 - 256), "{} bytes of answers", answers.len());
+    flood.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

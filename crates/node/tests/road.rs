@@ -258,6 +258,7 @@ async fn shutdown_joins_every_task_and_frees_the_port() {
     let (a, b) = (tcp_node(), tcp_node());
     let addr = listen(&a, LOOPBACK).await;
     let conn = b.dial_addr(&addr).await.unwrap();
+    echo_works(&conn).await;
     let _stream = conn.open_stream(&[ECHO.into()]).await.unwrap();
     let report = a.shutdown(Duration::from_secs(10)).await;
     assert_eq!((report.connections, report.forced.len()), (1, 0), "{report:?}");

@@ -79,12 +79,14 @@ impl Run {
 
     async fn accept_all(&self, listener: &mut Box<dyn Listener>) -> skep_api::transport::TransportError {
         loop {
-            // First the permit: while there is none, connections wait in the system's queue.
-            let Some(permit) = self.node.permits.inbound().await else { return closed() };
-            match listener.accept().await {
-                Ok(incoming) => self.upgrade(incoming, permit),
+            // The permit comes first: while there is none, connections wait in the system's queue.
+            let Some(pending) = self.node.permits.pending().await else { return closed() };
+            let incoming = match listener.accept().await {
+                Ok(incoming) => incoming,
                 Err(error) => return error,
-            }
+            };
+            let Some(permit) = self.node.permits.inbound(pending).await else { return closed() };
+            self.upgrade(incoming, permit);
         }
     }
 

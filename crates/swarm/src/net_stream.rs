@@ -75,7 +75,19 @@ impl NetStream {
         let (read, write) = (Half::Open, Half::Open);
         // Whoever was asked has agreed by giving the stream out; who proposed may still wait for the answer.
         let agreed = permit.is_some();
-        Self { io, muxed, protocol, peer, remote, used: false, agreed, read, write, ended: None, _permit: permit }
+        Self {
+            io,
+            muxed,
+            protocol,
+            peer,
+            remote,
+            used: false,
+            agreed,
+            read,
+            write,
+            ended: None,
+            _permit: permit,
+        }
     }
 
     /// The protocol agreed on.

@@ -136,7 +136,9 @@ mod tests {
         let tasks = Tasks::default();
         let (tx, rx) = tokio::sync::oneshot::channel();
         tasks.spawn("bad", async { panic!("on purpose") });
-        tasks.spawn("good", async move { drop(tx.send(7)) });
+        tasks.spawn("good", async move {
+            let _ = tx.send(7);
+        });
         assert_eq!(rx.await, Ok(7));
         assert!(tasks.join(Instant::now() + Duration::from_secs(5)).await.is_empty());
         assert_eq!(tasks.panics(), 1);

@@ -83,6 +83,7 @@ fn judge_opening(shared: &Shared, header: Header) -> Result<Verdict, String> {
         let finishes = header.has(FIN).then_some(record);
         return Ok(Verdict { finishes, ..Verdict::pass(Pass::Whole) });
     }
+    shared.opening_refused();
     shared.table.remember_reset(id);
     Ok(Verdict::reply(Some(Header::reset(id, Code::RESOURCE_LIMIT.0))))
 }

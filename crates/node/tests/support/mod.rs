@@ -18,13 +18,13 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Echoes until the end of the stream.
-pub const ECHO: &str = "/test/echo/1";
+pub(crate) const ECHO: &str = "/test/echo/1";
 /// Writes for ever.
-pub const FLOOD: &str = "/test/flood/1";
+pub(crate) const FLOOD: &str = "/test/flood/1";
 /// Panics at once.
-pub const PANIC: &str = "/test/panic/1";
+pub(crate) const PANIC: &str = "/test/panic/1";
 /// Resets after one byte, with code 77.
-pub const RESET: &str = "/test/reset/1";
+pub(crate) const RESET: &str = "/test/reset/1";
 
 #[derive(Debug)]
 struct Tests;
@@ -64,18 +64,20 @@ impl ProtocolHandler for Tests {
 }
 
 /// A builder with noise, yamux and the protocols above, but no transport yet.
-pub fn layers() -> SwarmBuilder {
+pub(crate) fn layers() -> SwarmBuilder {
     let builder = SwarmBuilder::new(Keypair::generate_ed25519());
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     builder
         .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx).unwrap())
         .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx).unwrap())
+        // The `libp2p` crate answers no pings of a peer that does not answer its own.
+        .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx).unwrap())
         .protocol("tests", Arc::new(Tests))
 }
 
 /// The transport `tcp` by its defaults.
-pub fn with_tcp(builder: SwarmBuilder) -> SwarmBuilder {
+pub(crate) fn with_tcp(builder: SwarmBuilder) -> SwarmBuilder {
     let cx = builder.build_cx().clone();
     builder.transport(
         "tcp",
@@ -84,23 +86,23 @@ pub fn with_tcp(builder: SwarmBuilder) -> SwarmBuilder {
 }
 
 /// A node on TCP.
-pub fn tcp_node() -> Swarm {
+pub(crate) fn tcp_node() -> Swarm {
     with_tcp(layers()).build().unwrap()
 }
 
 /// A node on TCP with settings.
-pub fn tcp_node_with(settings: Settings) -> Swarm {
+pub(crate) fn tcp_node_with(settings: Settings) -> Swarm {
     with_tcp(layers()).settings(settings).build().unwrap()
 }
 
 /// Listens and gives the address with the peer id.
-pub async fn listen(swarm: &Swarm, addr: &str) -> Multiaddr {
+pub(crate) async fn listen(swarm: &Swarm, addr: &str) -> Multiaddr {
     let addrs = swarm.listen(&addr.parse().unwrap()).await.unwrap();
     addrs[0].clone().with(Protocol::P2p(swarm.peer_id()))
 }
 
 /// The next event that `pick` takes.
-pub async fn event<T>(events: &mut Events, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+pub(crate) async fn event<T>(events: &mut Events, mut pick: impl FnMut(Event) -> Option<T>) -> T {
     loop {
         if let Some(found) = pick(events.next().await.expect("the node goes on")) {
             return found;
@@ -109,7 +111,7 @@ pub async fn event<T>(events: &mut Events, mut pick: impl FnMut(Event) -> Option
 }
 
 /// Opens an echo stream and checks one round.
-pub async fn echo_works(conn: &skep::SwarmConn) {
+pub(crate) async fn echo_works(conn: &skep::SwarmConn) {
     let mut stream = conn.open_stream(&[ECHO.into()]).await.unwrap();
     stream.write_all(b"hello").await.unwrap();
     stream.finish().await.unwrap();
