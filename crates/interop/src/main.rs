@@ -94,12 +94,15 @@ fn node() -> Result<Swarm, Failure> {
     let builder = SwarmBuilder::new(Keypair::generate_ed25519());
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
+    // The operation `identify` asks; that the node asks too would be one question too many for js-libp2p.
+    let table = Map::from_iter([("ask".to_string(), json!(false))]);
+    let identify = ConfigSection::from_table("protocol.identify", table);
     let swarm = builder
         .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
         .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
         .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
         .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?)
-        .protocol("identify", (skep::protocols::identify::PLUGIN.build)(&section("protocol.identify"), &cx)?)
+        .protocol("identify", (skep::protocols::identify::PLUGIN.build)(&identify, &cx)?)
         .protocol("interop", Arc::new(serve::Interop))
         .build()?;
     Ok(swarm)

@@ -80,6 +80,16 @@ impl SwarmConn {
         self.0.peer_info.borrow().clone()
     }
 
+    /// Waits until the peer has said about itself what [`SwarmConn::peer_info`] gives; `None` if the connection ends
+    /// before. Without a protocol that asks, such as identify, this waits for the end.
+    pub async fn identified(&self) -> Option<PeerInfo> {
+        let mut info = self.0.peer_info.subscribe();
+        tokio::select! {
+            found = info.wait_for(Option::is_some) => found.ok()?.clone(),
+            _ = self.closed() => None,
+        }
+    }
+
     /// Whether it is still registered.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -8,8 +8,9 @@ use super::{
 };
 use serde_json::{Value, json};
 use skep_api::{Code, error::chain, escape};
+use skep_protocols::identify;
 use skep_swarm::{
-    DialOptions, SwarmConn,
+    DialOptions, Swarm, SwarmConn,
     error::{Attempt, DialError},
 };
 use std::{fmt::Write, time::Duration};
@@ -22,7 +23,7 @@ pub(crate) async fn run(args: &DialArgs, cx: &Context) -> Result<(), Failure> {
     let took = begun.elapsed();
     let result = match result {
         Ok(conn) => {
-            let agent = agent(&conn).await;
+            let agent = agent(&swarm, &conn).await;
             show(&conn, &agent, took, cx.json);
             conn.close(Code::NONE).await;
             Ok(())
@@ -38,11 +39,14 @@ pub(crate) async fn run(args: &DialArgs, cx: &Context) -> Result<(), Failure> {
     result
 }
 
-/// What the peer calls itself, if it serves identify.
-async fn agent(conn: &SwarmConn) -> Option<String> {
-    let session = conn.session();
-    let asked = tokio::time::timeout(Duration::from_secs(5), skep_protocols::identify::ask(&*session));
-    let info = asked.await.ok()?.ok()?;
+/// What the peer calls itself, if it serves identify. A node with that protocol asks every peer by itself, and some
+/// peers answer one question at a time: so this one waits rather than ask again.
+async fn agent(swarm: &Swarm, conn: &SwarmConn) -> Option<String> {
+    let asks = swarm.stack().protocols.iter().any(|p| p.object.protocols().iter().any(|id| id == identify::PROTOCOL));
+    let info = async {
+        if asks { conn.identified().await } else { identify::ask(&*conn.session()).await.ok() }
+    };
+    let info = tokio::time::timeout(Duration::from_secs(5), info).await.ok()??;
     Some(escape::remote(&info.agent_version))
 }
 
