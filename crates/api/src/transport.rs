@@ -217,6 +217,8 @@ impl TransportError {
             E::AddrNotAvailable => TransportErrorKind::AddressUnavailable,
             E::PermissionDenied => TransportErrorKind::PermissionDenied,
             E::HostUnreachable | E::NetworkUnreachable | E::NetworkDown => TransportErrorKind::Unreachable,
+            // EAFNOSUPPORT: the host lacks the address family, such as IPv6. It has no kind of its own.
+            _ if error.raw_os_error() == Some(97) => TransportErrorKind::Unreachable,
             // EMFILE and ENFILE have no kind of their own.
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => TransportErrorKind::FdLimit,
             _ => TransportErrorKind::Other,

@@ -102,7 +102,14 @@ impl Running {
             self.begin_to_end(cx);
             self.shared.table.take_dropped(&mut self.leaving);
             match self.yamux.poll_next_inbound(cx) {
-                Poll::Ready(Some(Ok(stream))) => self.deliver(stream),
+                Poll::Ready(Some(Ok(stream))) => {
+                    self.deliver(stream);
+                    if self.accepted.capacity() == 0 {
+                        // The application accepts in the same task: it gets a turn before a stream is refused.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(reason::of_error(e, &self.shared)),
                 Poll::Ready(None) => return Poll::Ready(reason::of_end(&self.shared)),
                 Poll::Pending => {

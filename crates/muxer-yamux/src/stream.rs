@@ -147,6 +147,7 @@ impl AsyncRead for YamuxStream {
             }
             Poll::Ready(Err(_)) => this.poll_torn(cx, Half::Reading),
             Poll::Pending => {
+                this.record.unread.store(0, Ordering::Relaxed);
                 // The peer may be waiting to hear of the stream before it says anything.
                 if let Poll::Ready(Err(_)) = this.poll_announce(cx) {
                     return this.poll_torn(cx, Half::Reading);

@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) reset_by_us: OnceLock<Code>,
     /// Nobody wants what the peer sends.
     pub(crate) stopped: AtomicBool,
+    /// Data frames that came since the reader had last read everything.
+    pub(crate) unread: AtomicU32,
     /// Bytes that were thrown away and not yet given back to the peer as credit.
     pub(crate) discarded: AtomicU32,
     /// The peer has been told of the stream.

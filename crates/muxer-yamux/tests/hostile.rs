@@ -146,6 +146,25 @@ async fn ten_thousand_opens_that_nobody_takes_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn frames_of_one_byte_that_nobody_reads_end_the_connection() {
+    let (node, Raw { mut read, mut write }) = listener();
+    let flood = tokio::spawn(async move {
+        write.write_all(&header(DATA, SYN, 1, 0)).await.unwrap();
+        for _ in 0..20_000_u32 {
+            if write.write_all(&[header(DATA, 0, 1, 1), vec![7]].concat()).await.is_err() {
+                break;
+            }
+        }
+    });
+    let _unread = node.accept().await;
+    let mut answers = Vec::new();
+    let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut answers).await;
+    let what = "it sent 16384 frames to stream 1 that nobody has read yet".into();
+    assert_eq!(node.reason().await, CloseReason::Violation { what });
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn data_for_streams_that_never_were_costs_a_reset_each_and_no_memory() {
     let (node, Raw { read, mut write }) = listener();
     let flood = tokio::spawn(async move {

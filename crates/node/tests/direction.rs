@@ -1,5 +1,11 @@
 //! The dependency direction of the workspace: a crate depends on lower levels only, plugins never name each
 //! other, and a foreign library of one layer is named by one crate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

@@ -1,6 +1,15 @@
 //! What the documents say of the tree is true.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{fs, path::PathBuf};
+
+const DOCUMENTS: [&str; 5] =
+    ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/configuration.md", "docs/plugins.md"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -20,7 +29,7 @@ fn paths(text: &str) -> Vec<String> {
 
 #[test]
 fn paths_named_in_the_documents_exist() {
-    for document in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"] {
+    for document in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for path in paths(&text) {
             assert!(root().join(&path).exists(), "{document} names {path}, which does not exist");
@@ -49,4 +58,40 @@ fn the_readme_begins_with_the_two_commands() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let commands: Vec<_> = readme.lines().filter(|line| line.starts_with("cargo ")).take(2).collect();
     assert_eq!(commands, ["cargo run --release -- run", "cargo test --workspace"]);
+}
+
+#[test]
+fn the_readme_is_short_and_shows_the_example_that_is_compiled() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 200, "README.md has more than 200 lines");
+    let example = include_str!("../examples/compose.rs");
+    let (_, code) = example.split_once("\n\n").unwrap();
+    assert!(readme.contains(&format!("```rust\n{code}```")), "README.md does not show examples/compose.rs");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+            assert!(path.parent().unwrap().join(target).exists(), "{document} links to {target}");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_guide_has_every_key_of_the_node() {
+    let guide = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let registry = skep::swarm::registry::Registry::from_inventory(&skep::plugins::expected()).unwrap();
+    let schema = skep::swarm::assemble::schema(&registry);
+    for table in ["identity", "stack", "swarm"] {
+        for key in schema["properties"][table]["properties"].as_object().unwrap().keys() {
+            assert!(guide.contains(&format!("| `{key}` |")), "docs/configuration.md lacks {table}.{key}");
+        }
+    }
+    for plugin in registry.plugins() {
+        assert!(guide.contains(&format!("`{}`", plugin.name)), "docs/configuration.md lacks {}", plugin.name);
+    }
 }

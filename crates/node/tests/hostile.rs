@@ -1,6 +1,12 @@
 //! Peers that mean no good, against a whole node, in paused time over the in-process transport. In every case the
 //! attacker's connection ends with a typed error or is bounded, nothing it took stays taken, and a peer that
 //! behaves is served meanwhile.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! The other end is the `libp2p` crate, in the same process, over TCP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! The road of a connection over real sockets: what a user of the swarm sees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -186,6 +192,69 @@ async fn a_protocol_that_nobody_serves_is_refused_and_the_connection_goes_on() {
     let stream = conn.open_stream(&["/nobody/1".into(), ECHO.into()]).await.unwrap();
     assert_eq!(stream.protocol_id(), ECHO);
     echo_works(&conn).await;
+}
+
+#[tokio::test]
+async fn after_a_refusal_every_call_says_so() {
+    let (a, b) = (tcp_node(), tcp_node());
+    let conn = b.dial_addr(&listen(&a, LOOPBACK).await).await.unwrap();
+    let mut stream = conn.open_stream(&["/nobody/1".into()]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(stream.finish().await.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        assert_eq!(stream.write(b"x").await.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        assert_eq!(stream.flush().await.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+    }
+    assert_eq!(stream.state(), StreamState::Error);
+}
+
+#[tokio::test]
+async fn halves_in_different_tasks_do_not_lose_each_others_wake_ups() {
+    let (a, b) = (tcp_node(), tcp_node());
+    let conn = b.dial_addr(&listen(&a, LOOPBACK).await).await.unwrap();
+    for _ in 0..50 {
+        let (mut r, mut w) = tokio::io::split(conn.open_stream(&[ECHO.into()]).await.unwrap());
+        let reader = tokio::spawn(async move {
+            let mut back = Vec::new();
+            r.read_to_end(&mut back).await.map(|_| back)
+        });
+        // The reader waits for the answer first.
+        tokio::task::yield_now().await;
+        for _ in 0..40 {
+            w.write_all(b"x").await.unwrap();
+        }
+        w.shutdown().await.unwrap();
+        assert_eq!(reader.await.unwrap().unwrap().len(), 40);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_can_be_finished() {
+    let (a, b) = (tcp_node(), tcp_node());
+    let conn = b.dial_addr(&listen(&a, LOOPBACK).await).await.unwrap();
+    let mut stream = conn.open_stream(&[ECHO.into()]).await.unwrap();
+    stream.stop_reading(Code::NONE);
+    stream.write_all(b"hello").await.unwrap();
+    stream.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dial_under_way_ends_with_the_node() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr: Multiaddr =
+        format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let node = tcp_node();
+    let dial = node.dial_addr(&addr);
+    let end = async {
+        while node.metrics().permits == 0 {
+            tokio::task::yield_now().await;
+        }
+        node.shutdown(Duration::from_secs(5)).await
+    };
+    let (dialled, report) = tokio::join!(dial, end);
+    assert_eq!(leaf(&dialled.unwrap_err()).2, "shutting_down");
+    assert!(report.forced.is_empty());
+    assert_eq!(node.metrics().permits, 0);
 }
 
 #[tokio::test]

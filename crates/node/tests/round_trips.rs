@@ -1,4 +1,10 @@
 //! Round trips are a product number: counted in virtual time, over a link that delays and costs nothing else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -49,7 +49,7 @@ impl Inner {
         let begun = Instant::now();
         let limit =
             options.timeout.map_or(self.settings.dial_timeout.0, |t| t.min(self.settings.dial_timeout.0));
-        let deadline = begun + limit;
+        let deadline = later(begun, limit);
         let peer = peer_of(addr);
         if let Some(conn) = peer.filter(|_| !options.always).and_then(|peer| self.best(&peer)) {
             return Ok(conn);
@@ -84,9 +84,12 @@ impl Inner {
         if expected == Some(self.local_peer) {
             return Err(AttemptError::new(Stage::Filter, "", Cause::OwnAddress));
         }
-        let deadline = deadline.min(Instant::now() + self.settings.upgrade_timeout.0);
-        let established = outbound::connect(self, addr, expected, deadline).await?;
-        self.register(established)
+        let deadline = deadline.min(later(Instant::now(), self.settings.upgrade_timeout.0));
+        let connect = outbound::connect(self, addr, expected, deadline);
+        match self.tasks.cancelled().run_until_cancelled(connect).await {
+            Some(established) => self.register(established?),
+            None => Err(AttemptError::new(Stage::Connect, "", Cause::ShuttingDown)),
+        }
     }
 
     /// The addresses that `addr` stands for, each ending in the peer wanted where one is.
@@ -113,8 +116,23 @@ impl Inner {
             Some(peer) if peer_of(&addr).is_none() => addr.with(Protocol::P2p(peer)),
             _ => addr,
         };
-        Ok(resolved.into_iter().map(with_peer).collect())
+        let candidates: Vec<_> = resolved
+            .into_iter()
+            .map(with_peer)
+            .filter(|addr| peer.is_none() || peer_of(addr) == peer)
+            .collect();
+        if candidates.is_empty() {
+            let detail = format!("{addr} leads to other peers only");
+            return Err(fail(Cause::Resolve(ResolveError::new(ResolveErrorKind::BadRecord, detail))));
+        }
+        Ok(candidates)
     }
+}
+
+/// A moment after another, as far away as a clock can say.
+pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(86_400 * 365);
+    moment.checked_add(by.min(FAR)).unwrap_or(moment)
 }
 
 /// The peer that an address names at its end.

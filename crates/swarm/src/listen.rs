@@ -1,4 +1,4 @@
-//! Listeners: one task each, which takes a permit first and then a connection.
+//! Listeners: one task each. What is accepted stays untouched until there is a permit for it.
 
 use crate::{
     error::{Cause, ListenError},
@@ -70,8 +70,8 @@ impl Run {
         if let Some(error) = ended {
             let error = skep_api::error::chain(&error);
             tracing::error!(listener = ?addrs, %error, "A listener has ended.");
-            self.node.unlisten(addrs.first().unwrap_or(&Multiaddr::empty()));
         }
+        self.node.unlisten(addrs.first().unwrap_or(&Multiaddr::empty()));
         for addr in addrs {
             self.node.emit(Event::ListenerClosed(addr));
         }
@@ -79,13 +79,12 @@ impl Run {
 
     async fn accept_all(&self, listener: &mut Box<dyn Listener>) -> skep_api::transport::TransportError {
         loop {
-            // The permit comes first: while there is none, connections wait in the system's queue.
-            let Some(pending) = self.node.permits.pending().await else { return closed() };
             let incoming = match listener.accept().await {
                 Ok(incoming) => incoming,
                 Err(error) => return error,
             };
-            let Some(permit) = self.node.permits.inbound(pending).await else { return closed() };
+            // Until there is a permit the socket stays untouched, and the next ones wait in the system's queue.
+            let Some(permit) = self.node.permits.inbound().await else { return closed() };
             self.upgrade(incoming, permit);
         }
     }

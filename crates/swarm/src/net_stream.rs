@@ -1,6 +1,7 @@
 //! A stream with its protocol agreed on, as applications hold it.
 
 use crate::pipeline::negotiate::{Agreed, refused};
+use futures::task::AtomicWaker;
 use skep_api::{
     Code, Multiaddr, PeerId,
     muxer::MuxedStream,
@@ -11,7 +12,7 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Wake, Waker, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -36,6 +37,32 @@ pub enum StreamState {
     Error,
 }
 
+/// Whoever waits on either direction. Until the proposal is answered, reading, writing and finishing all wait for the
+/// same answer, and the muxer wakes one task only: so it is given a waker for both.
+#[derive(Debug, Default)]
+struct Halves {
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Wake for Halves {
+    fn wake(self: Arc<Self>) {
+        self.reader.wake();
+        self.writer.wake();
+    }
+}
+
+/// How a negotiation failed, to be told again by every later call.
+#[derive(Clone, Debug)]
+enum Dead {
+    /// The peer does not serve the protocol.
+    Refused,
+    /// The stream or its connection ended before the answer.
+    Ended(StreamError),
+    /// Anything else.
+    Other(io::ErrorKind),
+}
+
 /// One direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Half {
@@ -56,8 +83,10 @@ pub struct NetStream {
     peer: PeerId,
     remote: Multiaddr,
     used: bool,
-    /// The peer is known to have agreed on the protocol.
-    agreed: bool,
+    /// There while the peer's answer to the proposal is still to come.
+    asked: Option<Arc<Halves>>,
+    /// The negotiation has failed: the layer that did it must not be called again.
+    dead: Option<Dead>,
     read: Half,
     write: Half,
     ended: Option<StreamState>,
@@ -74,20 +103,9 @@ impl NetStream {
     ) -> Self {
         let (read, write) = (Half::Open, Half::Open);
         // Whoever was asked has agreed by giving the stream out; who proposed may still wait for the answer.
-        let agreed = permit.is_some();
-        Self {
-            io,
-            muxed,
-            protocol,
-            peer,
-            remote,
-            used: false,
-            agreed,
-            read,
-            write,
-            ended: None,
-            _permit: permit,
-        }
+        let asked = permit.is_none().then(Arc::default);
+        let (used, dead, ended) = (false, None, None);
+        Self { io, muxed, protocol, peer, remote, used, asked, dead, read, write, ended, _permit: permit }
     }
 
     /// The protocol agreed on.
@@ -146,26 +164,76 @@ impl NetStream {
     pub fn stop_reading(&mut self, code: Code) {
         self.muxed.lock().stop_reading(code);
         self.read = Half::Finished;
+        // The answer cannot be heard any more, so nothing waits for it.
+        self.agree();
+    }
+
+    /// The answer has come: from now on each direction wakes for itself.
+    fn agree(&mut self) {
+        if let Some(halves) = self.asked.take() {
+            halves.wake();
+        }
+    }
+
+    /// Calls the negotiation layer for one direction.
+    fn poll_io<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        half: fn(&Halves) -> &AtomicWaker,
+        call: impl FnOnce(Pin<&mut Agreed<Muxed>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Some(dead) = &self.dead {
+            return Poll::Ready(Err(self.error_of(dead)));
+        }
+        let Some(halves) = &self.asked else { return call(Pin::new(&mut self.io), cx) };
+        half(halves).register(cx.waker());
+        let both = Waker::from(Arc::clone(halves));
+        call(Pin::new(&mut self.io), &mut Context::from_waker(&both))
     }
 
     /// Waits for the peer's answer to the proposal, if it is still to come.
     fn poll_agreed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.agreed {
-            // Reading into no room at all reads the answer and nothing else.
-            let answer = ready!(Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut [])));
-            self.agreed = true;
-            answer?;
+        if self.asked.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        // Reading into no room at all reads the answer and nothing else.
+        let answer = self.poll_io(cx, |h| &h.writer, |io, cx| io.poll_read(cx, &mut ReadBuf::new(&mut [])));
+        match ready!(answer) {
+            Ok(()) => self.agree(),
+            Err(e) => return Poll::Ready(Err(self.unanswered(e))),
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Notes how the stream ended, and says what a refused proposal means.
-    fn failed(&mut self, error: io::Error) -> io::Error {
-        if refused(&error) {
-            self.ended = Some(StreamState::Error);
-            let error = ProtocolError::new(ProtocolErrorKind::NotSupported, self.protocol.clone());
-            return io::Error::new(io::ErrorKind::Unsupported, error);
+    /// Notes that there will be no answer: every later call gets the same error.
+    fn unanswered(&mut self, error: io::Error) -> io::Error {
+        if self.dead.is_none() && self.asked.is_some() {
+            let dead = match StreamError::of(&error) {
+                _ if refused(&error) => Dead::Refused,
+                Some(ended) => Dead::Ended(ended.clone()),
+                None => Dead::Other(error.kind()),
+            };
+            let error = self.error_of(&dead);
+            self.dead = Some(dead);
+            self.agree();
+            return self.failed(error);
         }
+        self.failed(error)
+    }
+
+    fn error_of(&self, dead: &Dead) -> io::Error {
+        match dead {
+            Dead::Refused => {
+                let error = ProtocolError::new(ProtocolErrorKind::NotSupported, self.protocol.clone());
+                io::Error::new(io::ErrorKind::Unsupported, error)
+            }
+            Dead::Ended(error) => error.clone().into(),
+            Dead::Other(kind) => (*kind).into(),
+        }
+    }
+
+    /// Notes how the stream ended.
+    fn failed(&mut self, error: io::Error) -> io::Error {
         match StreamError::of(&error) {
             Some(StreamError::Reset { .. }) => self.ended = Some(StreamState::Reset),
             Some(StreamError::Stopped { .. } | StreamError::Finished) => self.write = Half::Finished,
@@ -180,13 +248,12 @@ impl AsyncRead for NetStream {
         let this = self.get_mut();
         this.used = true;
         let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut this.io).poll_read(cx, buf));
-        match result {
+        match ready!(this.poll_io(cx, |h| &h.reader, |io, cx| io.poll_read(cx, buf))) {
             Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => this.read = Half::Finished,
             Ok(()) => {}
-            Err(e) => return Poll::Ready(Err(this.failed(e))),
+            Err(e) => return Poll::Ready(Err(this.unanswered(e))),
         }
-        this.agreed = true;
+        this.agree();
         Poll::Ready(Ok(()))
     }
 }
@@ -195,23 +262,21 @@ impl AsyncWrite for NetStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.used = true;
-        let result = ready!(Pin::new(&mut this.io).poll_write(cx, buf));
+        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_write(cx, buf)));
         Poll::Ready(result.map_err(|e| this.failed(e)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = ready!(Pin::new(&mut this.io).poll_flush(cx));
+        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_flush(cx)));
         Poll::Ready(result.map_err(|e| this.failed(e)))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // js-libp2p resets a stream whose proposal, data and end arrive together: the end waits for its answer.
-        if let Err(e) = ready!(this.poll_agreed(cx)) {
-            return Poll::Ready(Err(this.failed(e)));
-        }
-        let result = ready!(Pin::new(&mut this.io).poll_shutdown(cx));
+        ready!(this.poll_agreed(cx))?;
+        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_shutdown(cx)));
         match result {
             Ok(()) => this.write = Half::Finished,
             Err(e) => return Poll::Ready(Err(this.failed(e))),

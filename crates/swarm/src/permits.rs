@@ -1,4 +1,5 @@
-//! Connection permits: taken before a socket is accepted or dialled, given back when it is gone.
+//! Connection permits: taken before a socket is dialled, or before a byte is spent on one that was accepted; given back
+//! when the socket is gone.
 
 use skep_api::resources::LimitExceeded;
 use std::sync::Arc;
@@ -16,12 +17,8 @@ pub(crate) struct Permits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _connection: OwnedSemaphorePermit,
-    pending: Option<Pending>,
+    pending: Option<OwnedSemaphorePermit>,
 }
-
-/// The right to accept one inbound socket and run its handshake.
-#[derive(Debug)]
-pub(crate) struct Pending(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Permit {
     /// The handshake is over: another inbound one may begin.
@@ -58,15 +55,10 @@ impl Permits {
         }
     }
 
-    /// The right to accept one inbound socket and run its handshake. Waiting here is back-pressure: nothing is
-    /// accepted meanwhile. A listener at rest holds one of these and no connection.
-    pub(crate) async fn pending(&self) -> Option<Pending> {
-        Arc::clone(&self.pending_inbound).acquire_owned().await.ok().map(Pending)
-    }
-
-    /// Turns the right to a handshake into that to a connection. Waits, with the socket untouched, while there are
-    /// as many connections as there may be.
-    pub(crate) async fn inbound(&self, pending: Pending) -> Option<Permit> {
+    /// A permit for an inbound connection. Waiting here is the back-pressure: the listener holds one untouched socket
+    /// and accepts no other meanwhile. A listener at rest holds nothing, so that it cannot starve another.
+    pub(crate) async fn inbound(&self) -> Option<Permit> {
+        let pending = Arc::clone(&self.pending_inbound).acquire_owned().await.ok()?;
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
         Some(Permit { _connection: connection, pending: Some(pending) })
     }
@@ -80,16 +72,13 @@ mod tests {
     async fn a_dropped_permit_is_given_back() {
         let permits = Permits::new(2, 1);
         let outbound = permits.outbound().unwrap();
-        let pending = permits.pending().await.unwrap();
-        assert_eq!(permits.in_use(), 1);
-        let mut inbound = permits.inbound(pending).await.unwrap();
+        let mut inbound = permits.inbound().await.unwrap();
         assert_eq!(permits.in_use(), 2);
         let error = permits.outbound().unwrap_err();
         assert_eq!(error.to_string(), "connections: 2 of 2 in use; raise `swarm.max_connections`");
         drop(outbound);
         inbound.established();
-        let pending = permits.pending().await.unwrap();
-        let next = permits.inbound(pending).await.unwrap();
+        let next = permits.inbound().await.unwrap();
         assert_eq!(permits.in_use(), 2);
         drop((inbound, next));
         assert_eq!(permits.in_use(), 0);

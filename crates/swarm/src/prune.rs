@@ -13,13 +13,20 @@ impl Inner {
         }
         let node = Arc::clone(self);
         self.tasks.spawn("prune", async move {
-            node.prune().await;
-            node.pruning.store(false, Ordering::Release);
+            let victims = {
+                let _under_way = UnderWay(&node);
+                node.prune().await
+            };
+            // Connections that came meanwhile found a prune under way.
+            if victims > 0 {
+                node.prune_if_needed();
+            }
         });
     }
 
-    async fn prune(&self) {
-        let Some(pruner) = &self.stack.pruner else { return };
+    /// One round; the number of connections that it closed.
+    async fn prune(&self) -> usize {
+        let Some(pruner) = &self.stack.pruner else { return 0 };
         let connections = self.all();
         let candidates: Vec<_> = connections
             .iter()
@@ -36,6 +43,15 @@ impl Inner {
             tracing::info!(peer = %conn.peer(), reason = %victim.reason, "Pruned a connection.");
             Some(conn.close(Code::GARBAGE_COLLECTED))
         });
-        futures::future::join_all(closing).await;
+        futures::future::join_all(closing).await.len()
+    }
+}
+
+/// Allows the next prune when this one is over, also by a panic of the pruner.
+struct UnderWay<'a>(&'a Inner);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.pruning.store(false, Ordering::Release);
     }
 }

@@ -95,12 +95,11 @@ impl Inner {
             role: info.role,
             remote: info.remote.clone(),
         });
-        let (node, conn) = (Arc::clone(self), Arc::clone(shared));
+        let leaving =
+            Leaving { node: Arc::clone(self), conn: Arc::clone(shared), permit: Some(permit), reason: None };
         self.tasks.spawn("connection", async move {
-            let reason = run(&conn, muxed).await;
-            node.leave(&conn, reason);
-            // The socket is gone with the driver; only now may its slot be used again.
-            drop(permit);
+            let mut leaving = leaving;
+            leaving.reason = Some(run(&leaving.conn, muxed).await);
         });
         for handler in self.handlers.snapshot().distinct() {
             let session = Arc::clone(shared);
@@ -125,6 +124,23 @@ impl Inner {
         shared.reason.send_replace(Some(reason.clone()));
         shared.cut.cancel();
         self.emit(Event::Disconnected { id: shared.id, peer, reason });
+    }
+}
+
+/// Takes a connection off the table when its task ends, also by a panic or an abort.
+struct Leaving {
+    node: Arc<Inner>,
+    conn: Arc<Shared>,
+    permit: Option<Permit>,
+    reason: Option<CloseReason>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // The socket is gone with the driver. Whoever waits for the end may dial again at once.
+        self.permit = None;
+        let aborted = || CloseReason::Lost { what: "its task was aborted".into() };
+        self.node.leave(&self.conn, self.reason.take().unwrap_or_else(aborted));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     connection::SwarmConn,
-    dial::DialOptions,
+    dial::{DialOptions, later},
     error::{DialError, ListenError, NewStreamError},
     events::{Event, Events},
     handlers::{HandlerError, Handlers},
@@ -200,12 +200,15 @@ impl Swarm {
     /// has not ended within `limit` is aborted and named in the report.
     pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
         let begun = Instant::now();
-        let deadline = begun + limit;
         self.0.tasks.cancelled().cancel();
         let connections = self.0.all();
         let close = futures::future::join_all(connections.iter().map(|conn| conn.close(Code::SHUTDOWN)));
-        let _ = tokio::time::timeout_at(deadline, close).await;
-        let forced = self.0.tasks.join(deadline).await;
+        // The last quarter is for those that do not close: cut off, their tasks still say goodbye to the table.
+        let _ = tokio::time::timeout_at(later(begun, limit.mul_f64(0.75)), close).await;
+        for conn in &connections {
+            conn.0.cut.cancel();
+        }
+        let forced = self.0.tasks.join(later(begun, limit)).await;
         ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
     }
 }

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,10 +22,13 @@ pub struct Tasks {
     inner: Arc<Inner>,
 }
 
+/// The tasks that run, by number. The handle is missing for the moment between entering and starting.
+type Running = HashMap<u64, (&'static str, Option<AbortHandle>)>;
+
 #[derive(Debug, Default)]
 struct Inner {
     tracker: TaskTracker,
-    running: Mutex<HashMap<u64, (&'static str, AbortHandle)>>,
+    running: Mutex<Running>,
     next_id: AtomicU64,
     panics: AtomicU64,
     cancelled: CancellationToken,
@@ -61,19 +65,23 @@ impl Tasks {
         self.inner.tracker.close();
         let mut forced = BTreeMap::new();
         if tokio::time::timeout_at(deadline, self.inner.tracker.wait()).await.is_err() {
-            for (name, handle) in self.inner.lock().values() {
+            for (name, _) in self.inner.lock().values() {
                 *forced.entry(*name).or_insert(0) += 1;
-                handle.abort();
             }
-            // An aborted task ends at its next await: this is short, and nothing is left behind it.
-            self.inner.tracker.wait().await;
+            // An aborted task ends at its next await: this is short. What such a task starts last is aborted next.
+            while !self.inner.tracker.is_empty() {
+                for handle in self.inner.lock().values().filter_map(|(_, handle)| handle.as_ref()) {
+                    handle.abort();
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(10), self.inner.tracker.wait()).await;
+            }
         }
         forced
     }
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (&'static str, AbortHandle)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,22 +111,23 @@ impl Inner {
     fn spawn(self: &Arc<Self>, name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let listed = Listed { inner: Arc::clone(self), id };
-        // Held while spawning, so that a task that ends at once finds itself on the list.
-        let mut running = self.lock();
+        // Not locked while spawning: a runtime that ends drops the task at once, which takes it off the list.
+        self.lock().insert(id, (name, None));
         let handle = self.tracker.spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 listed.inner.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(task = name, "A task panicked; what it served has ended, the node goes on.");
             }
         });
-        running.insert(id, (name, handle.abort_handle()));
+        if let Some((_, slot)) = self.lock().get_mut(&id) {
+            *slot = Some(handle.abort_handle());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_end_in_time_is_aborted_and_named() {

@@ -164,10 +164,12 @@ fn known_keys<C: PluginConfig>() -> BTreeMap<String, Value> {
     properties.into_iter().flatten().map(|(key, schema)| (key.clone(), schema.clone())).collect()
 }
 
-/// The first sentence of a key's documentation says what it takes.
+/// The first paragraph of a key's documentation says what it takes; where its lines wrap means nothing.
 fn help_for(schema: Option<&Value>) -> String {
     let text = schema.and_then(|s| s.get("description")).and_then(Value::as_str).unwrap_or_default();
-    text.lines().next().unwrap_or_default().trim().to_string()
+    let paragraph =
+        text.lines().map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    paragraph.collect::<Vec<_>>().join(" ")
 }
 
 /// Jaro and Winkler are blind to a swap in a short word, such as `tpc`: one edit away is always close.
@@ -200,7 +202,10 @@ mod tests {
         nodelay: bool,
         /// Connections that wait, 1 to 65535.
         backlog: u32,
-        /// How long a dial may take.
+        /// How long a dial may take. A shorter time fails sooner, and gives up
+        /// on links that are slow.
+        ///
+        /// A second paragraph is not part of the help.
         timeout: DurationText,
     }
     impl Default for Config {
@@ -239,7 +244,7 @@ mod tests {
              did you mean `nodelay`? keys here: backlog, nodelay, timeout\n  \
              2. transport.tcp.timeout: invalid value: string \"5 days\", expected a duration with a unit, \
              such as \"250ms\", \"5s\", \"2m\" or \"1h\" [file a.toml]\n    \
-             How long a dial may take.\n  \
+             How long a dial may take. A shorter time fails sooner, and gives up on links that are slow.\n  \
              3. transport.tcp.backlog: 0 is out of range [environment variable SKEP_X]\n    \
              allowed: 1 to 65535"
         );

@@ -7,6 +7,8 @@ pub(crate) const HEADER: usize = 12;
 
 /// Opens a stream.
 pub(crate) const SYN: u16 = 1;
+/// Answers an opening or a ping.
+pub(crate) const ACK: u16 = 2;
 /// Ends one direction of a stream.
 pub(crate) const FIN: u16 = 4;
 /// Ends a stream at once.
@@ -89,6 +91,11 @@ impl Header {
     /// More credit for a stream.
     pub(crate) fn credit(stream: u32, bytes: u32) -> Self {
         Self { kind: Kind::WindowUpdate, flags: 0, stream, len: bytes }
+    }
+
+    /// The answer to a ping.
+    pub(crate) fn pong(value: u32) -> Self {
+        Self { kind: Kind::Ping, flags: ACK, stream: 0, len: value }
     }
 
     pub(crate) fn has(self, flag: u16) -> bool {

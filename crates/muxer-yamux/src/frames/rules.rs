@@ -8,6 +8,10 @@ use crate::{config::INITIAL_WINDOW, shared::Shared, table::Record};
 use skep_api::{Code, security::Role};
 use std::sync::{Arc, atomic::Ordering};
 
+/// Data frames of one stream that may wait for its reader. Each costs tens of bytes beside its data, so that a window of
+/// frames of one byte would take sixty times the memory that the window stands for.
+const MAX_UNREAD: u32 = 16 * 1024;
+
 /// What is done with a frame.
 #[derive(Debug)]
 pub(crate) struct Verdict {
@@ -42,6 +46,10 @@ impl Verdict {
 /// Judges a frame. `Err` says how the peer broke the protocol.
 pub(crate) fn judge(shared: &Shared, header: Header) -> Result<Verdict, String> {
     match header.kind {
+        // Answered here: the crate stops reading until a pong is written, and two that wait for each other stop for good.
+        Kind::Ping if header.stream == 0 && header.has(SYN) => {
+            Ok(Verdict::reply(Some(Header::pong(header.len))))
+        }
         Kind::Ping => Ok(Verdict::pass(Pass::Whole)),
         Kind::GoAway => {
             let _ = shared.go_away.set(header.len);
@@ -51,7 +59,7 @@ pub(crate) fn judge(shared: &Shared, header: Header) -> Result<Verdict, String> 
             Err("a frame with data or credit for stream 0, which is the connection".into())
         }
         Kind::Data | Kind::WindowUpdate if header.has(SYN) => judge_opening(shared, header),
-        Kind::Data | Kind::WindowUpdate => Ok(judge_stream(shared, header)),
+        Kind::Data | Kind::WindowUpdate => judge_stream(shared, header),
     }
 }
 
@@ -89,9 +97,9 @@ fn judge_opening(shared: &Shared, header: Header) -> Result<Verdict, String> {
 }
 
 /// A frame of a stream that should be open.
-fn judge_stream(shared: &Shared, header: Header) -> Verdict {
+fn judge_stream(shared: &Shared, header: Header) -> Result<Verdict, String> {
     let Some(record) = shared.table.get(header.stream) else {
-        return judge_unknown(shared, header);
+        return Ok(judge_unknown(shared, header));
     };
     if header.has(RST) {
         let code = match (header.kind, header.len) {
@@ -99,16 +107,22 @@ fn judge_stream(shared: &Shared, header: Header) -> Verdict {
             _ => Code::UNKNOWN,
         };
         record.reset_by_peer(code);
-        return Verdict::pass(Pass::Empty);
+        return Ok(Verdict::pass(Pass::Empty));
     }
     let stopped = header.kind == Kind::Data && record.stopped.load(Ordering::Acquire);
+    if !stopped && header.body() > 0 && record.unread.fetch_add(1, Ordering::Relaxed) >= MAX_UNREAD {
+        return Err(format!(
+            "it sent {MAX_UNREAD} frames to stream {} that nobody has read yet",
+            header.stream
+        ));
+    }
     let reply = stopped.then(|| credit_back(&record, header)).flatten();
     let pass = match stopped {
         false => Pass::Whole,
         true if header.flags == 0 => Pass::Nothing,
         true => Pass::Empty,
     };
-    Verdict { pass, finishes: header.has(FIN).then_some(record), reply }
+    Ok(Verdict { pass, finishes: header.has(FIN).then_some(record), reply })
 }
 
 /// A frame of a stream that is over, or never was.

@@ -390,7 +390,8 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
             data([0, ACK, FIN][flags], id, &body)
         }),
         (streams, any::<u32>()).prop_map(|(id, credit)| frame(Kind::WindowUpdate, 0, id, credit)),
-        any::<u32>().prop_map(|id| frame(Kind::Ping, SYN, 0, id)),
+        // The question is answered by the filter, the answer is the crate's.
+        any::<u32>().prop_map(|id| frame(Kind::Ping, ACK, 0, id)),
     ]
 }
 
@@ -414,6 +415,15 @@ fn meaning(bytes: &[u8]) -> Vec<(Header, Vec<u8>)> {
         frames.push((header, body));
     }
     frames
+}
+
+#[test]
+fn a_ping_is_answered_and_goes_no_further() {
+    let (mut filter, below, _shared) = filter();
+    let seen = read_all(&mut filter, &below, &frame(Kind::Ping, SYN, 0, 7));
+    assert!(seen.is_empty(), "{seen:?}");
+    settle(&mut filter, &below);
+    assert_eq!(below.0.lock().unwrap().output, frame(Kind::Ping, ACK, 0, 7));
 }
 
 proptest! {

@@ -10,7 +10,6 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{security::Role, transport::Incoming};
-use tokio::time::Instant;
 
 /// Admits, accepts and upgrades one inbound connection. One deadline covers all of it.
 pub(crate) async fn accept(
@@ -37,7 +36,7 @@ pub(crate) async fn accept(
         };
         upgrade.run(link).await
     };
-    match tokio::time::timeout_at(Instant::now() + limit, attempt).await {
+    match tokio::time::timeout(limit, attempt).await {
         Ok(result) => result,
         Err(_) => Err(AttemptError::new(progress.stage(), "", Cause::TimedOut(limit))),
     }

@@ -149,6 +149,12 @@ impl Upgrade<'_> {
         if peer == self.local_peer {
             return Err(AttemptError::new(Stage::Peer, "", Cause::OwnAddress));
         }
+        // The verifier of a raw link has compared them; a transport that secures by itself knows no expected peer.
+        if let Some(expected) = self.expected.filter(|expected| *expected != peer) {
+            let detail = format!("expected {expected}, found {peer}");
+            let error = SecurityError::new(SecurityErrorKind::WrongPeer, detail);
+            return Err(AttemptError::new(Stage::Peer, "", Cause::Security(error)));
+        }
         admit::ask(&self.stack.gates, &Checkpoint::Peer { role: self.role, peer: &peer, remote })
     }
 
