@@ -14,10 +14,10 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub sources: SourceArgs,
     /// Print JSON, for scripts.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter such as skep_swarm=debug.
-    #[arg(long, global = true, value_name = "FILTER", env = "SKEP_LOG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = "Output", value_name = "FILTER", env = "SKEP_LOG", hide_env_values = true, value_parser = super::log::checked)]
     pub log: Option<String>,
     #[command(subcommand)]
     pub command: Command,
@@ -27,13 +27,27 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SourceArgs {
     /// The built-in profile to start from: default, public, private_cluster, embedded_device.
-    #[arg(long, global = true, value_name = "NAME", env = "SKEP_PROFILE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Configuration",
+        value_name = "NAME",
+        env = "SKEP_PROFILE",
+        hide_env_values = true
+    )]
     pub profile: Option<String>,
     /// A TOML file over it.
-    #[arg(long, global = true, value_name = "FILE", env = "SKEP_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Configuration",
+        value_name = "FILE",
+        env = "SKEP_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// One value over all of it, such as transport.tcp.nodelay=true; can be given several times.
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    #[arg(long = "set", global = true, help_heading = "Configuration", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
@@ -69,6 +83,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
     /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
+    #[arg(value_parser = address)]
     pub addr: Multiaddr,
     /// How many pings.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
@@ -77,16 +92,17 @@ pub(crate) struct PingArgs {
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration)]
     pub interval: DurationText,
     /// How long to wait for the connection, and for each answer.
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = limit)]
     pub timeout: DurationText,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DialArgs {
     /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
+    #[arg(value_parser = address)]
     pub addr: Multiaddr,
     /// How long to try.
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = limit)]
     pub timeout: DurationText,
 }
 
@@ -110,6 +126,17 @@ pub(crate) enum KeyCommand {
         /// The file; without it, the one that `identity.key_file` names.
         file: Option<PathBuf>,
     },
+}
+
+fn address(text: &str) -> Result<Multiaddr, String> {
+    text.parse().map_err(|e| format!("{e}; an address looks like /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…"))
+}
+
+fn limit(text: &str) -> Result<DurationText, &'static str> {
+    match duration(text)? {
+        zero if zero.0.is_zero() => Err("no time at all; allowed: 1ms and more"),
+        some => Ok(some),
+    }
 }
 
 fn duration(text: &str) -> Result<DurationText, &'static str> {

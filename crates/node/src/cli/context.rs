@@ -8,6 +8,7 @@ use skep_swarm::{
     profile::{Profile, Sources},
     registry::Registry,
 };
+use std::ffi::OsStr;
 
 /// The command line's part that is not the command.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Context {
 
     /// The configuration, merged but not checked.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
-        let mut sources = Sources::new().env(std::env::vars());
+        let mut sources = Sources::new().env(variables());
         if let Some(name) = &self.sources.profile {
             sources = sources.profile(name);
         }
@@ -52,6 +53,15 @@ impl Context {
         let swarm = builder.stack(assembly.stack.clone()).settings(assembly.settings.clone()).build()?;
         Ok((swarm, assembly, profile))
     }
+}
+
+/// The environment. A value that is not UTF-8 is shown and refused like any other wrong one, where it is ours.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (lossy(&name), lossy(&value)))
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
 }
 
 /// How many files this process may have open, where the system tells.

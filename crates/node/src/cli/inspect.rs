@@ -4,54 +4,50 @@ use super::{
     Failure,
     args::ConfigCommand,
     context::{Context, fd_limit},
-    text::{count, faint, heading},
+    text::{count, faint, heading, print},
 };
 use serde_json::{Value, json};
+use skep_api::plugin::layer;
 use skep_swarm::assemble::{self, KeyInfo};
+use std::fmt::Write;
 
 /// Lists the plugins that are linked.
 pub(crate) fn plugins(cx: &Context) -> Result<(), Failure> {
     let registry = cx.registry()?;
+    // From the socket up, as `[stack]` has them.
+    let of = |layer: &'static str| registry.plugins().filter(move |p| p.layer == layer);
     if cx.json {
-        let all: Vec<_> = registry
-            .plugins()
-            .map(|p| {
-                json!({ "layer": p.layer, "name": p.name, "summary": p.summary, "crate": p.origin.krate,
-                        "version": p.origin.version, "config": p.origin.config_file, "schema": (p.schema)() })
-            })
-            .collect();
-        println!("{}", Value::Array(all));
-        return Ok(());
+        let all = layer::ALL.iter().flat_map(|(layer, _)| of(layer)).map(|p| {
+            json!({ "layer": p.layer, "name": p.name, "summary": p.summary, "crate": p.origin.krate,
+                    "version": p.origin.version, "config": p.origin.config_file, "schema": (p.schema)() })
+        });
+        return print(all.collect::<Value>());
     }
     let name_width = registry.plugins().map(|p| p.name.len()).max().unwrap_or_default();
     let crate_width = registry.plugins().map(|p| p.origin.krate.len()).max().unwrap_or_default();
-    let mut layer = "";
-    for plugin in registry.plugins() {
-        if plugin.layer != layer {
-            layer = plugin.layer;
-            println!("{}", heading(layer));
+    let mut lines = Vec::new();
+    for (layer, _) in layer::ALL {
+        for (i, plugin) in of(layer).enumerate() {
+            if i == 0 {
+                lines.push(heading(layer));
+            }
+            let origin = format!("{:crate_width$} {}", plugin.origin.krate, plugin.origin.version);
+            lines.push(format!("  {:name_width$}  {}  {}", plugin.name, faint(&origin), plugin.summary));
         }
-        let origin = format!("{:crate_width$} {}", plugin.origin.krate, plugin.origin.version);
-        println!("  {:name_width$}  {}  {}", plugin.name, faint(&origin), plugin.summary);
     }
-    Ok(())
+    print(lines.join("\n"))
 }
 
 /// Checks the configuration as `run` does, short of opening a socket.
 pub(crate) fn check(cx: &Context) -> Result<(), Failure> {
     let (registry, profile) = (cx.registry()?, cx.profile()?);
     let plan = profile.check(&registry, fd_limit())?;
+    let (plugins, listen) = (plan.plugins.len(), &plan.listen);
     if cx.json {
-        println!("{}", json!({ "ok": true, "profile": profile.name(), "plugins": plan.plugins.len() }));
-    } else {
-        let plugins = count(plan.plugins.len(), "plugin");
-        println!(
-            "profile {}: {plugins}, {}; no problem found",
-            profile.name(),
-            count(plan.listen.len(), "address")
-        );
+        return print(json!({ "ok": true, "profile": profile.name(), "plugins": plugins, "listen": listen }));
     }
-    Ok(())
+    let (plugins, addresses) = (count(plugins, "plugin"), count(listen.len(), "address"));
+    print(format_args!("profile {}: {plugins}, {addresses}; no problem found", profile.name()))
 }
 
 /// Shows every key with its value, origin and reader.
@@ -59,50 +55,44 @@ pub(crate) fn explain(cx: &Context) -> Result<(), Failure> {
     let (registry, profile) = (cx.registry()?, cx.profile()?);
     let keys = profile.check(&registry, fd_limit())?.explain();
     if cx.json {
-        let all: Vec<_> = keys
-            .iter()
-            .map(|k| {
-                json!({ "key": k.path(), "value": k.value, "origin": k.origin.to_string(), "read_by": k.read_by,
-                        "doc": k.doc })
-            })
-            .collect();
-        println!("{}", Value::Array(all));
-        return Ok(());
+        let all = keys.iter().map(|k| {
+            json!({ "key": k.path(), "value": k.value, "origin": k.origin.to_string(), "read_by": k.read_by,
+                    "doc": k.doc })
+        });
+        return print(all.collect::<Value>());
     }
     let width = keys.iter().map(|k| k.key.len()).max().unwrap_or_default();
-    let mut table: Option<&str> = None;
-    for key in &keys {
-        if table != Some(key.table.as_str()) {
-            let name =
-                if key.table.is_empty() { "top level".to_string() } else { format!("[{}]", key.table) };
-            println!(
-                "{}{}  {}",
-                if table.is_some() { "\n" } else { "" },
-                heading(&name),
-                faint(&reader(&keys, key))
-            );
-            table = Some(&key.table);
-        }
-        let value = key.value.as_ref().map_or_else(|| "(not set)".into(), Value::to_string);
-        println!("  {:width$}  {value}  {}", key.key, faint(&format!("← {}", key.origin)));
-        println!("  {:width$}  {}", "", faint(&key.doc));
-    }
-    Ok(())
+    let tables = keys.chunk_by(|a, b| a.table == b.table).map(|table| explain_table(table, width));
+    print(tables.collect::<Vec<_>>().join("\n"))
 }
 
-/// The file that reads a table.
-fn reader(keys: &[KeyInfo], first: &KeyInfo) -> String {
-    let mut files: Vec<_> = keys.iter().filter(|k| k.table == first.table).map(|k| k.read_by).collect();
+/// The keys of one table.
+fn explain_table(keys: &[KeyInfo], width: usize) -> String {
+    let name = keys.first().map_or("", |key| &key.table);
+    let name = if name.is_empty() { "top level".to_string() } else { format!("[{name}]") };
+    let mut files: Vec<_> = keys.iter().map(|k| k.read_by).collect();
     files.dedup();
-    format!("read by {}", files.join(", "))
+    let mut text = format!("{}  {}\n", heading(&name), faint(&format!("read by {}", files.join(", "))));
+    for key in keys {
+        let value = key.value.as_ref().map_or_else(|| "(not set)".into(), Value::to_string);
+        let _ = writeln!(text, "  {:width$}  {value}  {}", key.key, faint(&format!("← {}", key.origin)));
+        let _ = writeln!(text, "  {:width$}  {}", "", faint(&key.doc));
+    }
+    text
 }
 
 /// `skep config …`.
 pub(crate) fn config(command: &ConfigCommand, cx: &Context) -> Result<(), Failure> {
     let registry = cx.registry()?;
     match command {
-        ConfigCommand::Schema => println!("{:#}", assemble::schema(&registry)),
-        ConfigCommand::Show => print!("{}", cx.profile()?.check(&registry, fd_limit())?.show()),
+        ConfigCommand::Schema => print(format_args!("{:#}", assemble::schema(&registry))),
+        ConfigCommand::Show => {
+            let shown = cx.profile()?.check(&registry, fd_limit())?.show();
+            if cx.json { print(as_json(&shown)?) } else { print(shown.trim_end()) }
+        }
     }
-    Ok(())
+}
+
+fn as_json(toml: &str) -> Result<Value, Failure> {
+    toml::from_str(toml).map_err(|e| Failure::Io("show the configuration".into(), std::io::Error::other(e)))
 }

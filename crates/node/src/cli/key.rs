@@ -1,6 +1,6 @@
 //! Identity keys in files: the protobuf form of the libp2p specs (peer-ids), readable by the owner only.
 
-use super::{Failure, args::KeyCommand, context::Context};
+use super::{Failure, args::KeyCommand, context::Context, text::print};
 use serde_json::json;
 use skep_api::Keypair;
 use skep_swarm::profile::IdentityConfig;
@@ -16,20 +16,42 @@ const MAX_LEN: u64 = 16 * 1024;
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
-    #[error(
-        "the key file {0} does not exist; make it with `skep key generate {0}`, or set `identity.generate = true`"
-    )]
+    #[error("the key file {0} does not exist")]
     Missing(PathBuf),
-    #[error("the key file {0} can be read by others (mode {1:o}); run `chmod 600 {0}`")]
+    #[error("the key file {0} can be read by others (mode {1:o})")]
     Exposed(PathBuf, u32),
-    #[error("{0} is not a key file; make one with `skep key generate`")]
+    #[error("{0} is not a key file")]
     NotAKey(PathBuf, #[source] Option<skep_api::error::BoxError>),
-    #[error("{0} exists already and is left as it is; give another name")]
+    #[error("{0} exists already and is left as it is")]
     Exists(PathBuf),
     #[error("cannot {0} the key file {1}")]
     Io(&'static str, PathBuf, #[source] io::Error),
-    #[error("the configuration has no `identity.key_file`, so the node has a new key each time; name a file")]
+    #[error("the configuration has no `identity.key_file`, so the node has a new key each time")]
     NotConfigured,
+}
+
+impl KeyError {
+    /// What to do about it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(path) => {
+                let path = path.display();
+                format!(
+                    "make it with `skep key generate {path}`, or let the node do so: identity.generate = true"
+                )
+            }
+            Self::Exposed(path, _) => format!("run `chmod 600 {}`", path.display()),
+            Self::NotAKey(..) => {
+                "give a file that `skep key generate` wrote, or a libp2p private key in its protobuf form"
+                    .into()
+            }
+            Self::Exists(path) => {
+                format!("give another name, or look at it with `skep key show {}`", path.display())
+            }
+            Self::Io(..) => return None,
+            Self::NotConfigured => "give a file, as in `skep key show FILE`, or set identity.key_file".into(),
+        })
+    }
 }
 
 /// The key that the configuration asks for. Without a file it lives as long as the process.
@@ -100,9 +122,8 @@ pub(crate) fn run(command: &KeyCommand, cx: &Context) -> Result<(), Failure> {
     };
     let (peer, kind) = (key.public().to_peer_id().to_string(), key.key_type().to_string());
     if cx.json {
-        println!("{}", json!({ "peer_id": peer, "key_type": kind, "file": path.to_string_lossy() }));
+        print(json!({ "peer_id": peer, "key_type": kind, "file": path.to_string_lossy() }))
     } else {
-        println!("peer id   {peer}\nkey type  {kind}\nfile      {}", path.display());
+        print(format_args!("peer id   {peer}\nkey type  {kind}\nfile      {}", path.display()))
     }
-    Ok(())
 }

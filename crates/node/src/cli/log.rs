@@ -1,16 +1,23 @@
 //! The log, to standard error.
 
-use super::Failure;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging by a filter; by default what is wrong, and no more.
-pub(crate) fn start(filter: Option<&str>) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter.unwrap_or("warn")).map_err(Failure::Log)?;
+/// What is wrong, and no more.
+const DEFAULT: &str = "warn";
+
+/// Starts logging by a filter that [`checked`] has seen.
+pub(crate) fn start(filter: Option<&str>) {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(filter.unwrap_or(DEFAULT)))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(super::text::colours(std::io::stderr().is_terminal()))
         .init();
-    Ok(())
+}
+
+/// Reads the filter of the command line.
+pub(crate) fn checked(filter: &str) -> Result<String, String> {
+    EnvFilter::try_new(filter)
+        .map(|_| filter.to_string())
+        .map_err(|e| format!("{e}; an example is skep_swarm=debug"))
 }

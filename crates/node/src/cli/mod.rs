@@ -8,10 +8,13 @@ mod key;
 pub(crate) mod log;
 mod ping;
 mod run;
+mod signals;
 pub(crate) mod text;
 
 use args::{Cli, Command};
 use context::Context;
+use serde_json::{Value, json};
+use skep_api::error::chain;
 use std::io;
 
 /// Why a command failed. Printed to standard error; the exit status is 1.
@@ -33,12 +36,38 @@ pub(crate) enum Failure {
     Stream(#[from] skep_swarm::error::NewStreamError),
     #[error(transparent)]
     Protocol(#[from] skep_api::protocol::ProtocolError),
-    #[error("the log filter is not understood; give a level such as `debug`, or `skep_swarm=debug`")]
-    Log(#[source] tracing_subscriber::filter::ParseError),
     #[error("cannot {0}")]
     Io(String, #[source] io::Error),
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
     #[error("ended by a second signal before the connections were closed")]
     Interrupted,
+}
+
+impl Failure {
+    /// What to do about it, where the words of the error do not say so.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Key(error) => error.advice(),
+            Self::Listen(error) => Some(error.cause.advice().into()),
+            _ => None,
+        }
+    }
+}
+
+/// A failure for a script.
+pub(crate) fn report(error: &Failure) -> Value {
+    match error {
+        Failure::Dial(error) => dial::report(error),
+        Failure::Config(errors) => {
+            let problems: Vec<_> = errors
+                .iter()
+                .map(|e| json!({ "key": e.key, "origin": e.origin.to_string(), "problem": e.problem, "help": e.help }))
+                .collect();
+            json!({ "ok": false, "error": "the configuration has mistakes", "problems": problems })
+        }
+        other => json!({ "ok": false, "error": chain(other), "advice": other.advice() }),
+    }
 }
 
 /// Runs the command.

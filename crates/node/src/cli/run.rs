@@ -4,57 +4,63 @@ use super::{
     Failure,
     args::RunArgs,
     context::Context,
-    text::{count, faint, heading, time},
+    signals::Signals,
+    text::{count, faint, heading, print, time},
 };
 use serde_json::json;
 use skep_api::{Multiaddr, multiaddr::Protocol};
 use skep_swarm::{ShutdownReport, Stack, Swarm, profile::Profile};
-use std::io;
 
 pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
+    // Before anything is printed: a script may send a signal as soon as it has read the address.
+    let mut signals = Signals::catch().map_err(|e| Failure::Io("catch signals".into(), e))?;
     let (swarm, assembly, profile) = cx.node()?;
     let mut addrs = Vec::new();
     for addr in &assembly.listen {
         addrs.extend(swarm.listen(addr).await?);
     }
     let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.with(Protocol::P2p(swarm.peer_id()))).collect();
-    if cx.json {
-        let layers: Vec<_> = layers(&assembly.stack)
-            .into_iter()
-            .map(|(layer, name, krate)| json!({ "layer": layer, "plugin": name, "crate": krate }))
-            .collect();
-        println!(
-            "{}",
-            json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
-                    "addresses": addrs, "layers": layers })
-        );
-    } else {
-        show(&swarm, &assembly.stack, &profile, &addrs);
-    }
-    let signal = first_signal().await.map_err(|e| Failure::Io("wait for a signal".into(), e))?;
+    running(&swarm, &assembly.stack, &profile, &addrs, cx.json)?;
+    let signal = signals.next().await;
+    stopping(&swarm, signal, cx.json)?;
     let report = tokio::select! {
         report = swarm.shutdown(args.shutdown_timeout.0) => report,
-        _ = first_signal() => return Err(Failure::Interrupted),
+        _ = signals.next() => return Err(Failure::Interrupted),
     };
-    stopped(&report, signal, cx.json);
-    Ok(())
+    stopped(&report, signal, cx.json)
 }
 
-fn show(swarm: &Swarm, stack: &Stack, profile: &Profile, addrs: &[Multiaddr]) {
-    println!("{} {} · profile {}", heading("skep"), env!("CARGO_PKG_VERSION"), profile.name());
-    println!("\n{}   {}", heading("peer id"), swarm.peer_id());
-    println!("\n{}", heading("layers"));
-    for (layer, name, krate) in layers(stack) {
-        println!("  {layer:<10} {name:<12} {}", faint(krate));
+fn running(
+    swarm: &Swarm,
+    stack: &Stack,
+    profile: &Profile,
+    addrs: &[Multiaddr],
+    as_json: bool,
+) -> Result<(), Failure> {
+    let layers = layers(stack);
+    if as_json {
+        let layers = layers
+            .iter()
+            .map(|(layer, name, krate)| json!({ "layer": layer, "plugin": name, "crate": krate }));
+        return print(
+            json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
+            "addresses": addrs, "layers": layers.collect::<Vec<_>>() }),
+        );
     }
-    println!("\n{}", heading("listening on"));
-    for addr in addrs {
-        println!("  {addr}");
-    }
+    let mut lines =
+        vec![format!("{} {} · profile {}", heading("skep"), env!("CARGO_PKG_VERSION"), profile.name())];
+    lines.push(format!("\n{}   {}", heading("peer id"), swarm.peer_id()));
+    lines.push(format!("\n{}", heading("layers")));
+    lines.extend(
+        layers.iter().map(|(layer, name, krate)| format!("  {layer:<10} {name:<12} {}", faint(krate))),
+    );
+    lines.push(format!("\n{}", heading("listening on")));
+    lines.extend(addrs.iter().map(|addr| format!("  {addr}")));
     if addrs.is_empty() {
-        println!("  nothing: the node only dials (`listen` is empty)");
+        lines.push("  nothing: the node only dials (`listen` is empty)".into());
     }
-    println!("\n{}", faint("Ctrl-C stops the node."));
+    lines.push(format!("\n{}", faint("Ctrl-C stops the node.")));
+    print(lines.join("\n"))
 }
 
 /// One line per object: layer, name, crate.
@@ -71,33 +77,29 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines
 }
 
-/// Waits for Ctrl-C or SIGTERM and says which it was.
-async fn first_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map(|()| "Ctrl-C"),
-            _ = terminate.recv() => Ok("SIGTERM"),
-        }
+/// Peers that do not answer take a while to close, and people wonder.
+fn stopping(swarm: &Swarm, signal: &str, as_json: bool) -> Result<(), Failure> {
+    let connections = swarm.connections().len();
+    if as_json {
+        return print(json!({ "event": "stopping", "signal": signal, "connections": connections }));
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map(|()| "Ctrl-C")
+    if connections == 0 {
+        return Ok(());
+    }
+    print(format_args!("{signal}: closing {}; once more ends at once", count(connections, "connection")))
 }
 
-fn stopped(report: &ShutdownReport, signal: &str, as_json: bool) {
+fn stopped(report: &ShutdownReport, signal: &str, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        println!(
-            "{}",
+        return print(
             json!({ "event": "stopped", "signal": signal, "connections_closed": report.connections,
-                    "seconds": report.elapsed.as_secs_f64(), "forced": report.forced })
+            "seconds": report.elapsed.as_secs_f64(), "forced": report.forced }),
         );
-        return;
     }
     let connections = count(report.connections, "connection");
-    println!("{signal}: stopped in {}, {connections} closed", time(report.elapsed));
-    for (name, n) in &report.forced {
-        println!("  had to abort {}", count(*n, &format!("task `{name}`")));
-    }
+    let mut lines = vec![format!("stopped by {signal} in {}, {connections} closed", time(report.elapsed))];
+    lines.extend(
+        report.forced.iter().map(|(name, n)| format!("  had to abort {} of `{name}`", count(*n, "task"))),
+    );
+    print(lines.join("\n"))
 }

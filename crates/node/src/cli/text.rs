@@ -1,15 +1,28 @@
 //! How things look on a terminal. Colours only where somebody sees them.
 
 use super::Failure;
-use skep_api::error::chain;
-use std::{io::IsTerminal, time::Duration};
+use skep_api::{Multiaddr, error::chain, multiaddr::Protocol};
+use skep_swarm::error::Cause;
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write},
+    time::Duration,
+};
 
-fn paint(on: bool, code: &str, text: &str) -> String {
-    if on && std::env::var_os("NO_COLOR").is_none() {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    } else {
-        text.to_string()
-    }
+/// Writes a text and a line break to standard output, in one piece.
+pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
+    let text = format!("{text}\n");
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+/// Whether to colour what goes to a `terminal`: not where `NO_COLOR` is set to something (no-color.org).
+pub(crate) fn colours(terminal: bool) -> bool {
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn paint(terminal: bool, code: &str, text: &str) -> String {
+    if colours(terminal) { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
 }
 
 /// A heading on standard output.
@@ -29,11 +42,24 @@ pub(crate) fn error_word() -> String {
 
 /// An error with its causes, and what to do about it.
 pub(crate) fn explain(error: &Failure) -> String {
-    match error {
+    let text = match error {
         Failure::Dial(error) => super::dial::tree(error),
-        Failure::Listen(error) => format!("{}\n  {} {}", chain(error), faint("→"), error.cause.advice()),
+        Failure::Listen(error) => format!("{error}: {}", reason(&error.cause, &error.addr)),
         other => chain(other),
+    };
+    match error.advice() {
+        Some(advice) => format!("{text}\n  → {advice}"),
+        None => text,
     }
+}
+
+/// A cause in words. The address, which stands beside it, is not repeated.
+pub(crate) fn reason(cause: &Cause, addr: &Multiaddr) -> String {
+    if let Cause::TimedOut(after) = cause {
+        return format!("no result within {}", time(*after));
+    }
+    let bare: Multiaddr = addr.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+    chain(cause).replacen(&format!(": {bare}: "), ": ", 1)
 }
 
 /// A duration as a person reads it: `0.34 ms`, `12.5 ms`, `1.20 s`.
@@ -46,9 +72,10 @@ pub(crate) fn time(duration: Duration) -> String {
     }
 }
 
-/// `1 connection`, `2 connections`.
+/// `1 address`, `2 addresses`, `2 connections`.
 pub(crate) fn count(n: usize, word: &str) -> String {
-    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+    let plural = if word.ends_with('s') { "es" } else { "s" };
+    format!("{n} {word}{}", if n == 1 { "" } else { plural })
 }
 
 #[cfg(test)]
@@ -59,5 +86,19 @@ mod tests {
     fn times_have_three_digits_or_so() {
         let shown = [340, 12_500, 1_204_000].map(|micros| time(Duration::from_micros(micros)));
         assert_eq!(shown, ["0.34 ms", "12.5 ms", "1.20 s"]);
+    }
+
+    #[test]
+    fn nouns_agree_with_their_number() {
+        let shown = [count(1, "address"), count(2, "address"), count(0, "plugin"), count(1, "plugin")];
+        assert_eq!(shown, ["1 address", "2 addresses", "0 plugins", "1 plugin"]);
+    }
+
+    #[test]
+    fn the_address_is_not_said_twice() {
+        let addr: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let cause = Cause::Transport(skep_api::transport::TransportError::from_io(&addr, refused));
+        assert_eq!(reason(&cause, &addr), "the address refused the connection: connection refused");
     }
 }
