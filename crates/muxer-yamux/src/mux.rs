@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc};
 
 register_muxer! {
     name: "yamux",
-    summary: "Many streams with flow control over one connection, as all libp2p implementations speak it",
+    summary: "many streams with flow control over one connection, as all libp2p implementations speak it",
     example: "max_streams = 512\nwrite_timeout = \"30s\"\n",
     config: Config,
     build: build,

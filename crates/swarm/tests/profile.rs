@@ -135,7 +135,7 @@ fn figment_trap_a_value_in_the_place_of_a_table_hides_nothing() {
 #[test]
 fn a_variable_that_matches_nothing_is_an_error() {
     let sources = Sources::new().env([
-        var("HOME", "/root"),
+        var("HOME", "/home/somebody"),
         var("SKEP_LOG", "debug"),
         var("SKEP_PROFILE", "default"),
         var("SKEP_CONFIG", "node.toml"),
