@@ -20,9 +20,9 @@ pub struct Config {
     /// are reset with the code of a resource limit. Each costs up to 256 KiB of unread data, and while its data
     /// waits for the peer up to 12 frames of `frame_size`.
     pub max_streams: u32,
-    /// Most unread bytes that a connection may hold, over all of its streams. Default 201326592 (192 MiB). At
+    /// Most unread bytes that a connection may hold, over all of its streams. Default 150994944 (144 MiB). At
     /// least 256 KiB × `max_streams`; what is above lets the windows of busy streams grow with the path's delay,
-    /// in the default 64 MiB. This is the worst case of memory for what a peer sends, per connection.
+    /// in the default 16 MiB. This is the worst case of memory for what a peer sends, per connection.
     pub max_receive_window: u64,
     /// Most payload bytes of a data frame that is sent, 1024 to 1048576. Default 65507: with its header it fills
     /// one Noise message. Smaller frames let streams take turns faster and cost CPU.
@@ -38,7 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_streams: 512,
-            max_receive_window: 192 * 1024 * 1024,
+            max_receive_window: 144 * 1024 * 1024,
             frame_size: 65_507,
             write_timeout: DurationText::secs(30),
             accept_backlog: 256,

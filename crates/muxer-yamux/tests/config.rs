@@ -22,7 +22,7 @@ fn lines(errors: ConfigErrors) -> Vec<String> {
 fn the_defaults_are_valid() {
     let config: Config = ConfigSection::empty("muxer.yamux").decode().unwrap();
     assert_eq!(config.max_streams, 512);
-    assert_eq!(config.max_receive_window, 201_326_592);
+    assert_eq!(config.max_receive_window, 150_994_944);
     assert_eq!(config.frame_size, 65_507);
     assert_eq!(config.write_timeout.to_string(), "30s");
     assert_eq!(config.accept_backlog, 256);
@@ -58,7 +58,7 @@ fn every_mistake_is_named() {
             "muxer.yamux.frame_size: 100 is out of range (allowed: 1024 to 1048576)",
             "muxer.yamux.accept_backlog: 0 is out of range (allowed: 1 to 4096)",
             "muxer.yamux.write_timeout: 10ms is out of range (allowed: 1s to 1h)",
-            "muxer.yamux.max_receive_window: 201326592 is too little for 2048 streams: 2048 × 262144 bytes = \
+            "muxer.yamux.max_receive_window: 150994944 is too little for 2048 streams: 2048 × 262144 bytes = \
              536870912 (set at least 536870912, or lower `max_streams`)",
         ]
     );
