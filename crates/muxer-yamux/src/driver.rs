@@ -43,6 +43,8 @@ struct Running {
     accepted: mpsc::Sender<YamuxStream>,
     /// Streams that the application let go of before the crate was last polled.
     leaving: Vec<u32>,
+    /// Those among them that the crate has been polled for since, and found nothing more to do.
+    settled: Vec<u32>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -60,6 +62,7 @@ impl Driver {
             next_open: None,
             accepted,
             leaving: Vec::new(),
+            settled: Vec::new(),
             deadline: None,
         };
         Self { shared, running: Some(running) }
@@ -123,6 +126,11 @@ impl Running {
                         return Poll::Ready(reason::of_end(&self.shared));
                     }
                     let swept = self.sweep();
+                    if !self.leaving.is_empty() {
+                        // The crate may pause with a stream's last frames unread: it is asked once more for these.
+                        self.settled.append(&mut self.leaving);
+                        continue;
+                    }
                     if !self.serve_opens(cx) && !swept {
                         return Poll::Pending;
                     }
@@ -163,13 +171,13 @@ impl Running {
 
     /// Forgets streams that the crate has let go of. True if there is something to send for it.
     ///
-    /// The crate has just found nothing to do. If it holds no frame that it could not write, it has seen the end
+    /// The crate has found nothing to do, twice. If it holds no frame that it could not write, it has seen the end
     /// of each stream that was dropped before, and all they had written is on its way.
     fn sweep(&mut self) -> bool {
-        if self.leaving.is_empty() || self.shared.write_waits.load(Ordering::Acquire) {
+        if self.settled.is_empty() || self.shared.write_waits.load(Ordering::Acquire) {
             return false;
         }
-        let owed = self.shared.table.remove(&mut self.leaving);
+        let owed = self.shared.table.remove(&mut self.settled);
         for (id, code) in &owed {
             self.shared.post(Header::reset(*id, wire_code(*code)));
         }

@@ -2,7 +2,8 @@
 
 use crate::{
     error::NewStreamError,
-    net_stream::{Muxed, NetStream},
+    muxed::Muxed,
+    net_stream::NetStream,
     pipeline::{negotiate, upgrade::ConnectionInfo},
     swarm::Inner,
 };

@@ -96,26 +96,26 @@ async fn one_family_is_enough() {
 async fn dnsaddr_records_are_followed_and_filtered_by_peer() {
     let (p, q) = (PeerId::random(), PeerId::random());
     let table = Table::default()
-        .txt("root", [format!("dnsaddr=/dnsaddr/p.root/p2p/{p}"), format!("dnsaddr=/dnsaddr/q.root/p2p/{q}")])
+        .txt("top", [format!("dnsaddr=/dnsaddr/p.top/p2p/{p}"), format!("dnsaddr=/dnsaddr/q.top/p2p/{q}")])
         .txt(
-            "p.root",
+            "p.top",
             [format!("dnsaddr=/ip4/192.0.2.1/tcp/1/p2p/{p}"), format!("dnsaddr=/dns4/p/tcp/2/p2p/{p}")],
         )
         .txt(
-            "q.root",
+            "q.top",
             [format!("dnsaddr=/ip4/192.0.2.3/tcp/1/p2p/{q}"), "dnsaddr=/ip4/192.0.2.4/tcp/1".into()],
         )
         .v4("p", &["192.0.2.2"]);
     let of_p = [format!("/ip4/192.0.2.1/tcp/1/p2p/{p}"), format!("/ip4/192.0.2.2/tcp/2/p2p/{p}")];
     let of_q = format!("/ip4/192.0.2.3/tcp/1/p2p/{q}");
     let all = Ok(vec![of_p[0].clone(), of_p[1].clone(), of_q]);
-    assert_eq!(table.resolve("/dnsaddr/root").await, all);
-    assert_eq!(table.resolve(&format!("/dnsaddr/root/p2p/{p}")).await, Ok(of_p.to_vec()));
-    let nobody = format!("/dnsaddr/root/p2p/{}", PeerId::random());
+    assert_eq!(table.resolve("/dnsaddr/top").await, all);
+    assert_eq!(table.resolve(&format!("/dnsaddr/top/p2p/{p}")).await, Ok(of_p.to_vec()));
+    let nobody = format!("/dnsaddr/top/p2p/{}", PeerId::random());
     assert_eq!(table.resolve(&nobody).await, Err(ResolveErrorKind::NotFound));
 
     let behind = format!("/p2p-circuit/p2p/{}", PeerId::random());
-    let relayed = table.resolve(&format!("/dnsaddr/root/p2p/{q}{behind}")).await;
+    let relayed = table.resolve(&format!("/dnsaddr/top/p2p/{q}{behind}")).await;
     assert_eq!(relayed, Ok(vec![format!("/ip4/192.0.2.3/tcp/1/p2p/{q}{behind}")]));
 }
 
