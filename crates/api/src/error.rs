@@ -25,8 +25,10 @@ pub enum Fault {
 pub enum Retry {
     /// It cannot.
     Permanent,
-    /// It can, after a while.
-    Temporary,
+    /// It can, after a while: the address or the peer has to come back.
+    Later,
+    /// It can, at once: it was bad luck, such as a connection that broke under the handshake.
+    Soon,
 }
 
 /// What the kinds of all layers answer.

@@ -17,6 +17,7 @@
 //! * Nothing is process-global. What a plugin needs from its node comes in [`BuildCx`].
 //! * Time is `tokio::time`, so that tests can pause it.
 
+pub mod address;
 pub mod codes;
 pub mod config;
 pub mod context;
@@ -30,6 +31,7 @@ pub mod plugin;
 pub mod protocol;
 pub mod pruner;
 pub mod ranker;
+pub mod record;
 pub mod resolver;
 pub mod resources;
 pub mod security;

@@ -102,13 +102,13 @@ layer_error! {
         NoCommonProtocol => "no_common_muxer", Remote, Permanent, "no stream multiplexer in common",
             "link and list a muxer that the peer has (`[stack] muxers`)";
         /// The connection has ended.
-        Closed => "muxer_closed", Network, Temporary, "the connection has ended",
+        Closed => "muxer_closed", Network, Later, "the connection has ended",
             "dial the peer again";
         /// No further stream may be opened.
-        TooManyStreams => "too_many_streams", Local, Temporary, "too many streams on the connection",
+        TooManyStreams => "too_many_streams", Local, Later, "too many streams on the connection",
             "close streams that are done, or raise the muxer's `max_streams`";
         /// The stream broke while the muxer was negotiated.
-        Io => "muxer_io", Network, Temporary, "the connection broke while the muxer was negotiated",
+        Io => "muxer_io", Network, Soon, "the connection broke while the muxer was negotiated",
             "the peer closed it: it may be full or refuse this node";
     }
 }

@@ -1,7 +1,8 @@
 //! Protocol handlers: what is done with the streams that peers open.
 
 use crate::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, error::layer_error, muxer::MuxedStream, security::Role,
+    Code, Multiaddr, NodeView, PeerId, PublicKey, error::layer_error, muxer::MuxedStream,
+    record::SignedRecord, security::Role,
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -100,8 +101,8 @@ pub struct PeerInfo {
     pub listen_addrs: Vec<Multiaddr>,
     /// This node's address, as the peer sees it.
     pub observed_addr: Option<Multiaddr>,
-    /// Addresses out of a peer record that the peer signed.
-    pub certified_addrs: Option<Vec<Multiaddr>>,
+    /// The record that the peer signed, if it sent one and it is its own.
+    pub record: Option<SignedRecord>,
     /// Anything else, by name.
     pub extra: BTreeMap<String, String>,
 }
@@ -121,13 +122,13 @@ layer_error! {
         TooLarge => "message_too_large", Remote, Permanent, "the peer's message is too large",
             "the peer breaks the protocol; report it to its authors";
         /// The stream or its connection broke.
-        Io => "stream_io", Network, Temporary, "the stream broke",
+        Io => "stream_io", Network, Soon, "the stream broke",
             "see the cause; open another stream";
         /// No answer in time.
-        TimedOut => "stream_timed_out", Network, Temporary, "no answer in time",
+        TimedOut => "stream_timed_out", Network, Later, "no answer in time",
             "the peer may be busy or gone";
         /// A limit of this node.
-        Limit => "stream_limit", Local, Temporary, "a stream limit is reached",
+        Limit => "stream_limit", Local, Later, "a stream limit is reached",
             "close streams that are done, or raise the limit";
     }
 }

@@ -30,10 +30,10 @@ layer_error! {
     /// What went wrong while resolving.
     ResolveErrorKind {
         /// The name does not exist, or has no record of the wanted type.
-        NotFound => "name_not_found", Remote, Temporary, "the name does not exist or has no such record",
+        NotFound => "name_not_found", Remote, Later, "the name does not exist or has no such record",
             "check the spelling, and the record type that the address asks for";
         /// No answer.
-        Unavailable => "name_server_unavailable", Network, Temporary, "the name server gave no answer",
+        Unavailable => "name_server_unavailable", Network, Soon, "the name server gave no answer",
             "check /etc/resolv.conf and the network";
         /// Nothing here resolves such addresses.
         Unsupported => "no_resolver", Local, Permanent, "no resolver for this address",

@@ -224,7 +224,7 @@ layer_error! {
         WrongPeer => "wrong_peer", Remote, Permanent, "another peer answered",
             "the address is stale or names the wrong peer id; ask for the peer's current address";
         /// The stream broke.
-        Io => "security_io", Network, Temporary, "the connection broke during the handshake",
+        Io => "security_io", Network, Soon, "the connection broke during the handshake",
             "the peer closed it: it may be full, refuse this node, or expect another peer id";
         /// This node cannot do it.
         Internal => "security_internal", Local, Permanent, "this node could not run the handshake",

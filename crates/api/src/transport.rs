@@ -167,16 +167,16 @@ layer_error! {
         Unsupported => "unsupported_address", Local, Permanent, "this transport does not serve the address",
             "give an address of a linked transport (see `skep plugins`)";
         /// The host answered that nobody listens there.
-        Refused => "refused", Remote, Temporary, "the address refused the connection",
+        Refused => "refused", Remote, Later, "the address refused the connection",
             "check that the peer runs and listens on this address and port";
         /// No route, network or host down.
-        Unreachable => "unreachable", Network, Temporary, "the address cannot be reached from here",
+        Unreachable => "unreachable", Network, Later, "the address cannot be reached from here",
             "check the route to the address, and whether this host has that address family";
         /// No answer in time.
-        TimedOut => "timed_out", Network, Temporary, "no answer in time",
+        TimedOut => "timed_out", Network, Later, "no answer in time",
             "check for a firewall on the way, or give the dial more time";
         /// The connection broke.
-        Reset => "reset", Remote, Temporary, "the connection broke while it was set up",
+        Reset => "reset", Remote, Soon, "the connection broke while it was set up",
             "the peer or something on the way closed it; look at the peer's log";
         /// Something else is bound there.
         AddressInUse => "address_in_use", Local, Permanent, "the address is in use",
@@ -188,7 +188,7 @@ layer_error! {
         PermissionDenied => "permission_denied", Local, Permanent, "the system does not permit it",
             "ports below 1024 need a privilege; check the firewall's local rules";
         /// Too many open files.
-        FdLimit => "fd_limit", Local, Temporary, "no file descriptor is left",
+        FdLimit => "fd_limit", Local, Soon, "no file descriptor is left",
             "raise `ulimit -n` or lower the connection limits";
         /// The listener or transport has ended.
         Closed => "closed", Local, Permanent, "the listener has ended",
@@ -197,7 +197,7 @@ layer_error! {
         Handshake => "handshake", Remote, Permanent, "the transport's own handshake failed",
             "check that the peer speaks the same version and has the expected peer id";
         /// None of the above.
-        Other => "other", Network, Temporary, "the system reported an error",
+        Other => "other", Network, Later, "the system reported an error",
             "see the cause";
     }
 }

@@ -9,7 +9,6 @@
 mod exchange;
 mod frame;
 mod message;
-mod record;
 
 use async_trait::async_trait;
 use message::Identify as Message;
@@ -21,6 +20,7 @@ use skep_api::{
     context::NodeIdentity,
     error::chain,
     protocol::{InboundStream, PeerInfo, ProtocolError, ProtocolErrorKind, ProtocolHandler, Session},
+    record::{SignedRecord, next_seq},
     register_protocol,
 };
 use std::{
@@ -98,12 +98,12 @@ impl PluginConfig for Config {
 pub struct Identify {
     config: Config,
     identity: NodeIdentity,
-    record: Mutex<SignedRecord>,
+    record: Mutex<OwnRecord>,
 }
 
 /// The last peer record, kept because a signature is dear and the addresses rarely change.
 #[derive(Debug, Default)]
-struct SignedRecord {
+struct OwnRecord {
     addrs: Vec<Multiaddr>,
     seq: u64,
     bytes: Option<Vec<u8>>,
@@ -148,9 +148,10 @@ impl Identify {
     fn record_of(&self, addrs: &[Multiaddr]) -> Option<Vec<u8>> {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         if record.bytes.is_none() || record.addrs != addrs {
-            let seq = record::next_seq(record.seq);
-            let bytes = record::sign(self.identity.keypair(), seq, addrs);
-            *record = SignedRecord { addrs: addrs.to_vec(), seq, bytes };
+            let seq = next_seq(record.seq);
+            let signed = SignedRecord::sign(self.identity.keypair(), seq, addrs);
+            let bytes = signed.map(|record| record.envelope().to_vec());
+            *record = OwnRecord { addrs: addrs.to_vec(), seq, bytes };
         }
         record.bytes.clone()
     }

@@ -153,7 +153,7 @@ impl Cause {
             Self::Security(e) => e.kind().retry(),
             Self::Muxer(e) => e.kind().retry(),
             Self::Resolve(e) => e.kind().retry(),
-            Self::Limit(_) | Self::TimedOut(_) => Retry::Temporary,
+            Self::Limit(_) | Self::TimedOut(_) => Retry::Later,
             _ => Retry::Permanent,
         }
     }

@@ -1,11 +1,11 @@
 //! The message of identify, and what is believed of it.
 
-use super::record;
 use prost::Message;
 use skep_api::{
     Multiaddr, PublicKey,
     multiaddr::Protocol,
     protocol::{PeerInfo, ProtocolError, ProtocolErrorKind, Session},
+    record::SignedRecord,
     security::MAX_KEY_LEN,
 };
 
@@ -49,10 +49,10 @@ impl Identify {
         if let Some(claimed) = &self.public_key {
             check_key(claimed, &key)?;
         }
-        let certified = self.signed_peer_record.and_then(|bytes| {
-            record::verify(&bytes, &key, MAX_ADDRS)
-                .inspect_err(|error| tracing::debug!(peer = %session.peer(), %error, "dropped a peer record"))
-                .ok()
+        let record = self.signed_peer_record.and_then(|bytes| {
+            let record = SignedRecord::verify(bytes);
+            let record = record.inspect_err(|error| tracing::debug!(%error, "a peer record is no such"));
+            record.ok().filter(|record| *record.key() == key)
         });
         let peer = key.to_peer_id();
         let not_anothers =
@@ -69,7 +69,7 @@ impl Identify {
                 .collect(),
             listen_addrs: addrs.filter(not_anothers).take(MAX_ADDRS).collect(),
             observed_addr: self.observed_addr.and_then(|bytes| Multiaddr::try_from(bytes).ok()),
-            certified_addrs: certified,
+            record,
             ..PeerInfo::default()
         })
     }
