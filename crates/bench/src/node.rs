@@ -47,7 +47,7 @@ impl Client {
     }
 
     pub(crate) async fn connect(&self) -> Result<SwarmConn, Failure> {
-        Ok(self.swarm.dial_with(&self.addr, DialOptions::default().always()).await?)
+        Ok(self.swarm.dial_addr_with(&self.addr, DialOptions::default().always()).await?.connection)
     }
 }
 

@@ -347,7 +347,7 @@ fn variables_that_are_not_utf_8_are_no_reason_to_panic() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let foreign = skep(&["check"]).env("OTHER", OsStr::from_bytes(b"\xff")).output().unwrap();
     assert_eq!(foreign.status.code(), Some(0), "{}", text(&foreign.stderr));
-    let ours = skep(&["check"]).env("SKEP_SWARM__DIAL_TIMEOUT", OsStr::from_bytes(b"\xff")).output().unwrap();
+    let ours = skep(&["check"]).env("SKEP_DIAL__TIMEOUT", OsStr::from_bytes(b"\xff")).output().unwrap();
     assert_eq!(ours.status.code(), Some(1));
-    assert!(text(&ours.stderr).contains("[environment variable SKEP_SWARM__DIAL_TIMEOUT]"));
+    assert!(text(&ours.stderr).contains("[environment variable SKEP_DIAL__TIMEOUT]"));
 }

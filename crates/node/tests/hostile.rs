@@ -11,7 +11,7 @@
 mod support;
 
 use skep::{
-    Swarm, SwarmConn,
+    DialOptions, Swarm, SwarmConn,
     api::{
         BoxIo, CloseReason, ConfigSection, Multiaddr,
         security::{Role, SecureCx, Upgrader, Verifier},
@@ -170,11 +170,12 @@ async fn silent_peers_are_closed_by_the_deadline_and_hold_up_nobody_for_longer()
     let late = layers();
     let transport = memory("silent", &late);
     let late = late.transport("memory", transport).build().unwrap();
-    let mut again = late.dial_addr(&scene.addr).await;
+    let impatient = || DialOptions::default().ignore_backoff();
+    let mut again = late.dial_addr_with(&scene.addr, impatient()).await;
     if again.is_err() {
-        again = late.dial_addr(&scene.addr).await;
+        again = late.dial_addr_with(&scene.addr, impatient()).await;
     }
-    echo_works(&again.unwrap()).await;
+    echo_works(&again.unwrap().connection).await;
     assert!(begun.elapsed() >= settings.upgrade_timeout.0);
     for _ in 0..4 {
         assert_eq!(scene.failure().await, (Stage::Security, "deadline"));

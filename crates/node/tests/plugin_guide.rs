@@ -36,6 +36,6 @@ async fn a_node_with_the_plugin_does_not_dial_the_port() {
     let assembly = profile.assemble(&registry, builder.build_cx(), None).unwrap();
     let swarm = builder.stack(assembly.stack).settings(assembly.settings).build().unwrap();
     let error = swarm.dial_addr(&"/ip4/127.0.0.1/tcp/25".parse().unwrap()).await.unwrap_err();
-    let attempt = &error.attempts[0].error;
+    let attempt = error.report().unwrap().addrs[0].outcome.error().unwrap();
     assert_eq!((attempt.plugin.as_str(), attempt.cause.code()), ("port_filter", "denied"));
 }

@@ -29,10 +29,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 
-/// The only leaf of a dial error: stage, plugin, code.
+/// The only leaf of a dial error, or the refusal to dial: stage, plugin, code.
 fn leaf(error: &DialError) -> (Stage, &str, &'static str) {
-    assert_eq!(error.attempts.len(), 1, "{error:?}");
-    let attempt = &error.attempts[0].error;
+    let Some(report) = error.report() else { return (Stage::Filter, "", error.code()) };
+    assert_eq!(report.addrs.len(), 1, "{error:?}");
+    let attempt = report.addrs[0].outcome.error().unwrap();
     (attempt.stage, attempt.plugin.as_str(), attempt.cause.code())
 }
 
@@ -66,7 +67,7 @@ async fn a_connection_that_exists_is_given_again() {
     let addr = listen(&a, LOOPBACK).await;
     let first = b.dial_addr(&addr).await.unwrap();
     assert_eq!(b.dial_addr(&addr).await.unwrap().id(), first.id());
-    let second = b.dial_with(&addr, DialOptions::default().always()).await.unwrap();
+    let second = b.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap().connection;
     assert_ne!(second.id(), first.id());
     assert_eq!(b.metrics().connections, 2);
 }
@@ -88,7 +89,7 @@ async fn another_peer_than_the_one_wanted_is_refused() {
     let error = b.dial_addr(&addr.with(Protocol::P2p(wanted))).await.unwrap_err();
     assert_eq!(leaf(&error), (Stage::Security, "noise", "wrong_peer"));
     let expected = format!("another peer answered: expected {wanted}, found {}", a.peer_id());
-    assert_eq!(error.attempts[0].error.cause.to_string(), expected);
+    assert_eq!(error.cause().unwrap().to_string(), expected);
     assert_eq!(b.metrics().permits, 0);
 }
 
@@ -100,7 +101,7 @@ async fn a_node_does_not_dial_itself() {
     assert_eq!(leaf(&error), (Stage::Filter, "", "own_address"));
     addr.pop();
     let error = a.dial_addr(&addr).await.unwrap_err();
-    assert_eq!(leaf(&error), (Stage::Peer, "", "own_address"));
+    assert_eq!(leaf(&error), (Stage::Filter, "", "own_address"));
 }
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn a_silent_address_ends_at_the_deadline_with_its_stage() {
         format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()).parse().unwrap();
     let node = tcp_node();
     let options = DialOptions::default().timeout(Duration::from_millis(100));
-    let error = node.dial_with(&addr, options).await.unwrap_err();
+    let error = node.dial_addr_with(&addr, options).await.unwrap_err();
     assert_eq!(leaf(&error), (Stage::Security, "", "deadline"));
     assert_eq!(node.metrics().permits, 0);
 }
@@ -148,7 +149,7 @@ async fn an_outbound_gate_stops_the_dial_at_its_checkpoint() {
         let error = b.dial_addr(&addr).await.unwrap_err();
         assert_eq!(leaf(&error), (Stage::Gate, "strict", "denied"));
         let text = format!("refused at checkpoint `{point}`: on purpose (rule: test)");
-        assert_eq!(error.attempts[0].error.cause.to_string(), text);
+        assert_eq!(error.cause().unwrap().to_string(), text);
         assert_eq!(b.metrics().connections, 0);
     }
 }
@@ -306,7 +307,7 @@ async fn one_more_than_the_limit_for_a_peer_is_refused() {
     let addr = listen(&a, LOOPBACK).await;
     let b = tcp_node();
     let first = b.dial_addr(&addr).await.unwrap();
-    let second = b.dial_with(&addr, DialOptions::default().always()).await.unwrap();
+    let second = b.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap().connection;
     assert_eq!(second.closed().await, CloseReason::remote(Code::RESOURCE_LIMIT));
     echo_works(&first).await;
 }
@@ -317,8 +318,8 @@ async fn a_full_node_does_not_dial_and_says_which_key() {
     let addr = listen(&a, LOOPBACK).await;
     let b = tcp_node_with(Settings { max_connections: 1, ..Settings::default() });
     let _first = b.dial_addr(&addr).await.unwrap();
-    let error = b.dial_with(&addr, DialOptions::default().always()).await.unwrap_err();
-    assert_eq!(leaf(&error), (Stage::Filter, "", "local_limit"));
+    let error = b.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap_err();
+    assert_eq!(leaf(&error), (Stage::Queue, "", "local_limit"));
     assert!(error.to_string().contains("1 of 1 in use; raise `swarm.max_connections`"), "{error}");
 }
 
@@ -351,7 +352,7 @@ async fn a_removed_listener_takes_no_more_connections() {
     assert!(a.remove_listener(&addr));
     assert!(!a.remove_listener(&addr));
     event(&mut events, |e| matches!(e, Event::ListenerClosed(_)).then_some(())).await;
-    let error = b.dial_with(&addr, DialOptions::default().always()).await.unwrap_err();
+    let error = b.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap_err();
     assert_eq!(leaf(&error).2, "refused");
     echo_works(&kept).await;
 }

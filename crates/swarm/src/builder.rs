@@ -1,6 +1,7 @@
 //! Composing a node by hand: trait objects in, a running swarm out. No profile is needed.
 
 use crate::{
+    dial::{DialSettings, Dialer, RetryConfig},
     handlers::{HandlerError, Handlers},
     permits::Permits,
     settings::Settings,
@@ -9,8 +10,17 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    BuildCx, Keypair, gate::Gate, muxer::Muxer, protocol::ProtocolHandler, pruner::Pruner,
-    resolver::Resolver, security::Upgrader, selector::ConnectionSelector, transport::Transport,
+    BuildCx, Keypair,
+    gate::Gate,
+    muxer::Muxer,
+    peerstore::{PeerStore, PeerStoreError},
+    protocol::ProtocolHandler,
+    pruner::Pruner,
+    ranker::DialRanker,
+    resolver::Resolver,
+    security::Upgrader,
+    selector::ConnectionSelector,
+    transport::Transport,
 };
 use std::sync::{
     Arc, Mutex,
@@ -28,10 +38,12 @@ pub struct SwarmBuilder {
     tasks: Tasks,
     stack: Stack,
     settings: Settings,
+    dial: DialSettings,
+    retry: RetryConfig,
 }
 
 /// A stack that cannot carry a connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// No transport at all.
@@ -43,6 +55,9 @@ pub enum BuildError {
     /// A transport gives raw links, but nothing multiplexes them.
     #[error("transport `{0}` needs a muxer; add one with `.muxer(name, object)`")]
     NoMuxer(String),
+    /// The peer store cannot be used.
+    #[error("peer store `{0}`")]
+    PeerStore(String, #[source] PeerStoreError),
     /// Two handlers for one protocol, or an id that cannot be.
     #[error(transparent)]
     Handler(#[from] HandlerError),
@@ -54,7 +69,14 @@ impl SwarmBuilder {
     pub fn new(identity: Keypair) -> Self {
         let tasks = Tasks::default();
         let cx = BuildCx::new(identity, tasks.scope());
-        Self { cx, tasks, stack: Stack::default(), settings: Settings::default() }
+        Self {
+            cx,
+            tasks,
+            stack: Stack::default(),
+            settings: Settings::default(),
+            dial: DialSettings::default(),
+            retry: RetryConfig::default(),
+        }
     }
 
     /// What plugins of this node are built with.
@@ -74,6 +96,20 @@ impl SwarmBuilder {
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Replaces the settings of the dialler.
+    #[must_use]
+    pub fn dial(mut self, dial: DialSettings) -> Self {
+        self.dial = dial;
+        self
+    }
+
+    /// Replaces how an address is tried again within one dial.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryConfig) -> Self {
+        self.retry = retry;
         self
     }
 
@@ -119,6 +155,20 @@ impl SwarmBuilder {
         self
     }
 
+    /// Sets the ranker.
+    #[must_use]
+    pub fn ranker(mut self, name: &str, object: Arc<dyn DialRanker>) -> Self {
+        self.stack.ranker = Some(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets the peer store.
+    #[must_use]
+    pub fn peerstore(mut self, name: &str, object: Arc<dyn PeerStore>) -> Self {
+        self.stack.peerstore = Some(Named::new(name, "", object));
+        self
+    }
+
     /// Sets the connection selector.
     #[must_use]
     pub fn selector(mut self, name: &str, object: Arc<dyn ConnectionSelector>) -> Self {
@@ -133,12 +183,16 @@ impl SwarmBuilder {
         self
     }
 
-    /// Starts the node. It binds and dials nothing by itself.
+    /// Starts the node, on the runtime that this is called on. It binds and dials nothing by itself. A persistent
+    /// peer store reads its file here.
     ///
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
     pub fn build(self) -> Result<Swarm, BuildError> {
         check(&self.stack)?;
+        if let Some(store) = &self.stack.peerstore {
+            store.object.open().map_err(|e| BuildError::PeerStore(store.name.clone(), e))?;
+        }
         let handlers = Handlers::default();
         for protocol in &self.stack.protocols {
             handlers.add(&protocol.object)?;
@@ -148,6 +202,7 @@ impl SwarmBuilder {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,
             permits: Permits::new(self.settings.max_connections, self.settings.max_pending_inbound),
+            dialer: Dialer::new(self.dial, self.retry, self.tasks.clone()),
             settings: self.settings,
             stack: self.stack,
             tasks: self.tasks,

@@ -9,7 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use skep_api::{
-    CloseReason, Code, Multiaddr, NodeView, PeerId, PublicKey,
+    CloseReason, Code, Multiaddr, NodeView, PeerId, PublicKey, address,
     muxer::{MuxedConn, MuxedStream, MuxerErrorKind},
     protocol::{InboundStream, NegotiatedStream, PeerInfo, ProtocolError, ProtocolErrorKind, Session},
     security::Role,
@@ -32,6 +32,8 @@ pub struct SwarmConn(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) info: ConnectionInfo,
+    /// When its socket was dialled or accepted.
+    pub(crate) begun: Instant,
     pub(crate) opened_at: Instant,
     pub(crate) conn: Arc<dyn MuxedConn>,
     /// Cuts the connection off when an orderly close takes too long.
@@ -91,6 +93,17 @@ impl SwarmConn {
         }
     }
 
+    /// Whether it leads through a relay, which limits its bytes and its time.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        address::is_relayed(&self.0.info.remote)
+    }
+
+    /// Whether it is open and nobody is closing it.
+    pub(crate) fn is_live(&self) -> bool {
+        self.is_open() && self.0.closing.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Whether it is still registered.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -135,6 +148,7 @@ impl SwarmConn {
         let info = &self.0.info;
         let mut view = ConnectionView::new(self.0.id, info.peer, info.role, info.remote.clone());
         view.streams = self.num_streams();
+        view.limited = self.is_limited();
         view
     }
 }
@@ -256,6 +270,9 @@ impl Session for Shared {
     }
 
     fn set_peer_info(&self, info: PeerInfo) {
+        if let Some(node) = self.node.upgrade() {
+            node.remember_info(self, &info);
+        }
         self.peer_info.send_replace(Some(info));
     }
 

@@ -27,6 +27,7 @@ pub mod profile;
 mod prune;
 mod register;
 pub mod registry;
+mod remember;
 mod settings;
 mod stack;
 mod swarm;
@@ -34,7 +35,10 @@ mod tasks;
 
 pub use builder::{BuildError, SwarmBuilder};
 pub use connection::SwarmConn;
-pub use dial::DialOptions;
+pub use dial::{
+    AddrOutcome, AddrReport, DialError, DialOptions, DialReport, DialSettings, DialState, Dialed, Forget,
+    LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
+};
 pub use handlers::HandlerError;
 pub use net_stream::{NetStream, StreamState};
 pub use pipeline::upgrade::ConnectionInfo;

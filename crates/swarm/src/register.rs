@@ -9,10 +9,10 @@ use crate::{
     swarm::Inner,
 };
 use futures::FutureExt;
-use skep_api::{CloseReason, Code, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded};
+use skep_api::{CloseReason, Code, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded, security::Role};
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 impl Inner {
     /// Registers an established connection, unless a gate or a limit is against it, and starts its task.
     pub(crate) fn register(self: &Arc<Self>, established: Established) -> Result<SwarmConn, AttemptError> {
-        let Established { muxed, mut permit, info } = established;
+        let Established { muxed, mut permit, info, begun } = established;
         let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
         if let Err(denied) = admit::ask(&self.stack.gates, &point) {
             self.refuse(muxed, permit, Code::GATED);
@@ -31,7 +31,8 @@ impl Inner {
         }
         permit.established();
         let shared = Arc::new(Shared {
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            id: self.new_id(),
+            begun,
             opened_at: Instant::now(),
             conn: Arc::clone(&muxed.conn),
             cut: CancellationToken::new(),
@@ -51,12 +52,17 @@ impl Inner {
             self.refuse(muxed, permit, code);
             return Err(error);
         }
+        self.remember_connection(&shared.info);
         self.start(&shared, muxed, permit);
+        self.dialer.connected(shared.info.role, shared.info.peer);
         self.prune_if_needed();
         Ok(SwarmConn(shared))
     }
 
     /// Puts the connection into the table, under the limit for its peer.
+    ///
+    /// When two nodes dial each other at the same time and each may have one connection only, each would refuse what the
+    /// other dialled, and nothing would be left. So both keep the one that the node with the greater id dialled.
     fn enter(&self, shared: &Arc<Shared>) -> Result<(), AttemptError> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if self.tasks.cancelled().is_cancelled() {
@@ -64,10 +70,23 @@ impl Inner {
         }
         let limit = self.settings.max_connections_per_peer as usize;
         let peers = connections.entry(shared.info.peer).or_default();
-        if peers.len() >= limit {
+        let live = peers.iter().filter(|conn| conn.is_live()).count();
+        if live >= limit {
+            if let Some(loser) = peers.iter().find(|conn| conn.is_live() && self.supplants(shared, conn)) {
+                loser
+                    .0
+                    .closing
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(Code::SUPPLANTED);
+                let loser = loser.clone();
+                self.tasks.spawn("supplanted", async move { loser.close(Code::SUPPLANTED).await });
+                peers.push(SwarmConn(Arc::clone(shared)));
+                return Ok(());
+            }
             let limit = LimitExceeded {
                 scope: format!("connections to {}", shared.info.peer),
-                current: peers.len() as u64,
+                current: live as u64,
                 limit: limit as u64,
                 key: "swarm.max_connections_per_peer".into(),
             };
@@ -75,6 +94,12 @@ impl Inner {
         }
         peers.push(SwarmConn(Arc::clone(shared)));
         Ok(())
+    }
+
+    /// Whether two connections were made at the same time by both ends, and the new one is that of the greater id.
+    fn supplants(&self, new: &Shared, old: &SwarmConn) -> bool {
+        let wins = if self.local_peer > new.info.peer { Role::Dialer } else { Role::Listener };
+        new.info.role == wins && old.info().role != wins && new.begun <= old.opened_at()
     }
 
     /// Tells the peer why and lets the connection go.
@@ -118,6 +143,7 @@ impl Inner {
                 peers.retain(|conn| conn.0.id != shared.id);
                 if peers.is_empty() {
                     connections.remove(&peer);
+                    self.remember_loss(&peer);
                 }
             }
         }

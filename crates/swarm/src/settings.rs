@@ -19,10 +19,8 @@ pub struct Settings {
     pub max_connections_per_peer: u32,
     /// Inbound streams of one connection that may be open at once; more are reset.
     pub max_inbound_streams: u32,
-    /// From accept or dial to the registered connection, security and muxer together.
+    /// From accept to the registered connection, security and muxer together; for dials see `[dial]`.
     pub upgrade_timeout: DurationText,
-    /// To find an address, connect and upgrade, for one dial.
-    pub dial_timeout: DurationText,
     /// To open a stream and agree on its protocol.
     pub stream_timeout: DurationText,
     /// How long a connection that is being closed may take to send what was written.
@@ -37,7 +35,6 @@ impl Default for Settings {
             max_connections_per_peer: 8,
             max_inbound_streams: 1024,
             upgrade_timeout: DurationText::secs(15),
-            dial_timeout: DurationText::secs(60),
             stream_timeout: DurationText::secs(10),
             close_timeout: DurationText::secs(1),
         }
@@ -58,7 +55,6 @@ impl PluginConfig for Settings {
         }
         for (key, value) in [
             ("upgrade_timeout", self.upgrade_timeout),
-            ("dial_timeout", self.dial_timeout),
             ("stream_timeout", self.stream_timeout),
             ("close_timeout", self.close_timeout),
         ] {

@@ -1,8 +1,9 @@
 //! The layers of one node, as trait objects with the names they were asked for by.
 
 use skep_api::{
-    gate::Gate, muxer::Muxer, protocol::ProtocolHandler, pruner::Pruner, resolver::Resolver,
-    security::Upgrader, selector::ConnectionSelector, transport::Transport,
+    gate::Gate, muxer::Muxer, peerstore::PeerStore, protocol::ProtocolHandler, pruner::Pruner,
+    ranker::DialRanker, resolver::Resolver, security::Upgrader, selector::ConnectionSelector,
+    transport::Transport,
 };
 use std::sync::Arc;
 
@@ -46,6 +47,10 @@ pub struct Stack {
     pub pruner: Option<Named<dyn Pruner>>,
     /// Turns names into addresses; names are refused without one.
     pub resolver: Option<Named<dyn Resolver>>,
+    /// Orders the addresses of a dial; one after the other, as given, without one.
+    pub ranker: Option<Named<dyn DialRanker>>,
+    /// Remembers peers; without one, a peer can be dialled at addresses that are given only.
+    pub peerstore: Option<Named<dyn PeerStore>>,
     /// Chooses the connection of a new stream; the newest without one.
     pub selector: Option<Named<dyn ConnectionSelector>>,
     /// Serve inbound streams.

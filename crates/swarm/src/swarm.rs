@@ -2,7 +2,7 @@
 
 use crate::{
     connection::SwarmConn,
-    dial::{DialOptions, later},
+    dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target, later},
     error::{DialError, ListenError, NewStreamError},
     events::{Event, Events},
     handlers::{HandlerError, Handlers},
@@ -14,15 +14,15 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, protocol::ProtocolHandler,
-    security::Role,
+    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, peerstore::PeerStore,
+    protocol::ProtocolHandler, security::Role,
 };
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) tasks: Tasks,
     pub(crate) permits: Permits,
+    pub(crate) dialer: Dialer,
     pub(crate) handlers: Handlers,
     pub(crate) connections: Mutex<HashMap<PeerId, Vec<SwarmConn>>>,
     pub(crate) listeners: Mutex<Vec<Bound>>,
@@ -115,21 +116,64 @@ impl Swarm {
         NodeView::listen_addrs(&*self.0)
     }
 
-    /// Connects to an address, or gives a connection that exists to the peer the address names. Names are
-    /// resolved; addresses are tried one after the other. An address without `/p2p/…` takes whoever answers.
+    /// Connects to a peer at the addresses that the peer store has, or gives a connection that exists.
+    ///
+    /// Addresses are resolved, filtered, shown to the gates, ranked and raced; the first that leads to a connection
+    /// ends the dial. Whoever dials a peer that is being dialled joins that dial. Dropping the future ends the dial
+    /// and closes its sockets, unless others wait for it.
     ///
     /// # Errors
-    /// [`DialError`] with a leaf for each address.
-    pub async fn dial_addr(&self, addr: &Multiaddr) -> Result<SwarmConn, DialError> {
-        self.dial_with(addr, DialOptions::default()).await
+    /// [`DialError`] with what became of each address.
+    pub async fn dial_peer(&self, peer: PeerId) -> Result<SwarmConn, DialError> {
+        Ok(self.dial_peer_with(peer, DialOptions::default()).await?.connection)
     }
 
-    /// The same with options. Dropping the future ends the dial and closes its socket.
+    /// [`Swarm::dial_peer`] with options, and with the report of a successful dial, too.
     ///
     /// # Errors
-    /// [`DialError`] with a leaf for each address.
-    pub async fn dial_with(&self, addr: &Multiaddr, options: DialOptions) -> Result<SwarmConn, DialError> {
-        self.0.dial(addr, options).await
+    /// [`DialError`] with what became of each address.
+    pub async fn dial_peer_with(&self, peer: PeerId, options: DialOptions) -> Result<Dialed, DialError> {
+        self.0.dial(Target::Peer(peer), options).await
+    }
+
+    /// Connects to an address, or gives a connection that exists to the peer the address names. An address without
+    /// `/p2p/…` takes whoever answers. Otherwise as [`Swarm::dial_peer`].
+    ///
+    /// # Errors
+    /// [`DialError`] with what became of the address, and of those it resolved to.
+    pub async fn dial_addr(&self, addr: &Multiaddr) -> Result<SwarmConn, DialError> {
+        Ok(self.dial_addr_with(addr, DialOptions::default()).await?.connection)
+    }
+
+    /// [`Swarm::dial_addr`] with options, and with the report of a successful dial, too.
+    ///
+    /// # Errors
+    /// [`DialError`] with what became of the address, and of those it resolved to.
+    pub async fn dial_addr_with(&self, addr: &Multiaddr, options: DialOptions) -> Result<Dialed, DialError> {
+        self.0.dial(Target::Addr(addr.clone()), options).await
+    }
+
+    /// What the dialler does at this moment, and which addresses, peers and paths it leaves alone.
+    #[must_use]
+    pub fn dial_state(&self) -> DialState {
+        self.0.dialer.state()
+    }
+
+    /// Lets the dialler forget failures. How many addresses and peers those were.
+    pub fn forget_failures(&self, what: &Forget) -> usize {
+        self.0.dialer.forget(what)
+    }
+
+    /// Says that this host's network has changed: what failed before may work now. Changes of the host's addresses
+    /// are noticed without it, at the next dial.
+    pub fn network_changed(&self) {
+        self.0.dialer.forget(&Forget::All);
+    }
+
+    /// The peer store, where the node has one.
+    #[must_use]
+    pub fn peerstore(&self) -> Option<Arc<dyn PeerStore>> {
+        self.0.stack.peerstore.as_ref().map(|store| Arc::clone(&store.object))
     }
 
     /// Opens a stream on the best connection to a peer, for the first of `protocols` that the peer takes.
@@ -150,7 +194,9 @@ impl Swarm {
     /// A snapshot of the live connections, in no order.
     #[must_use]
     pub fn connections(&self) -> Vec<SwarmConn> {
-        self.0.all()
+        let mut all = self.0.all();
+        all.retain(SwarmConn::is_live);
+        all
     }
 
     /// Closes all connections to a peer, in parallel.
@@ -208,6 +254,12 @@ impl Swarm {
         for conn in &connections {
             conn.0.cut.cancel();
         }
+        if let Some(store) = &self.0.stack.peerstore
+            && let Ok(Err(error)) = tokio::time::timeout_at(later(begun, limit), store.object.flush()).await
+        {
+            let error = skep_api::error::chain(&error);
+            tracing::error!(store = %store.name, %error, "What is known of peers could not be written.");
+        }
         let forced = self.0.tasks.join(later(begun, limit)).await;
         ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
     }
@@ -224,6 +276,11 @@ impl Inner {
         connections.values().flatten().cloned().collect()
     }
 
+    /// A number that nothing else of this node has.
+    pub(crate) fn new_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn total(&self) -> usize {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
     }
@@ -234,7 +291,13 @@ impl Inner {
     }
 
     pub(crate) fn best(&self, peer: &PeerId) -> Option<SwarmConn> {
-        let connections = self.to(peer);
+        self.best_of(peer, |_| true)
+    }
+
+    /// The connection that the selector prefers among the live ones that `which` takes.
+    pub(crate) fn best_of(&self, peer: &PeerId, which: impl Fn(&SwarmConn) -> bool) -> Option<SwarmConn> {
+        let mut connections = self.to(peer);
+        connections.retain(|conn| conn.is_live() && which(conn));
         let newest = connections.last().cloned();
         let (Some(selector), true) = (&self.stack.selector, connections.len() > 1) else { return newest };
         let views: Vec<_> = connections.iter().map(SwarmConn::view).collect();

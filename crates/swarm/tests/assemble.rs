@@ -45,8 +45,10 @@ fn the_order_of_registration_changes_nothing() {
         .add(fakes::yamux::PLUGIN)
         .add(fakes::tcp::PLUGIN)
         .add(fakes::best::PLUGIN)
+        .add(fakes::store::PLUGIN)
         .add(fakes::ping::PLUGIN)
         .add(fakes::noise::PLUGIN)
+        .add(fakes::smart::PLUGIN)
         .add(fakes::dns::PLUGIN)
         .add(fakes::ip_filter::PLUGIN)
         .build()
@@ -80,7 +82,7 @@ max_connections = "many"
         mistakes(&sources),
         r#"10 problems in the configuration:
   1. colour: unknown table or key [file node.toml:2]
-    known here: listen, identity, stack, swarm, transport, security, muxer, gate, pruner, resolver, selector, protocol
+    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, protocol
   2. listen[1]: "/ip4/999.0.0.1/tcp/1" is not an address: failed to parse: invalid IPv4 address syntax [file node.toml:1]
     an address is such as "/ip4/0.0.0.0/tcp/4001" or "/ip6/::/tcp/4001"
   3. stack.transports[1]: "tcp" is in the list twice [file node.toml:5]
@@ -109,7 +111,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngate = [\"ip_filter\"]",
             "stack.gate: unknown key [file node.toml:2]\n    \
-             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, selector, protocols",
+             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, protocols",
         ),
         (
             "[stack]\nresolver = [\"dns\"]",
@@ -144,8 +146,8 @@ fn one_mistake_is_one_error() {
         (
             "[transports.tcp]\nnodelay = true",
             "transports: unknown table or key [file node.toml:1]\n    \
-             did you mean `stack.transports`? known here: listen, identity, stack, swarm, transport, security, muxer, \
-             gate, pruner, resolver, selector, protocol",
+             did you mean `stack.transports`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, \
+             gate, pruner, resolver, ranker, peerstore, selector, protocol",
         ),
         (
             "listen = \"/ip4/127.0.0.1/tcp/0\"",
@@ -248,7 +250,7 @@ fn a_plugin_that_is_not_linked_is_an_error_and_not_a_node_without_it() {
     let registry = skep_swarm::registry::Registry::builder().add(fakes::tcp::PLUGIN).build().unwrap();
     let errors = Profile::load(&Sources::new()).unwrap().check(&registry, None).unwrap_err();
     let first = errors.iter().next().unwrap();
-    assert_eq!(errors.iter().count(), 8);
+    assert_eq!(errors.iter().count(), 10);
     assert_eq!(
         first.to_string(),
         "stack.security[0]: unknown security \"noise\" [built-in profile default]\n    \

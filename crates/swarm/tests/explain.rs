@@ -39,6 +39,8 @@ stack.muxers = ["yamux"] [built-in profile default] references.rs: Plugins of la
 stack.gates = ["ip_filter"] [built-in profile default] references.rs: Plugins of layer gate, in order.
 stack.pruner = "watermark" [built-in profile default] references.rs: The plugin of layer pruner, or "none".
 stack.resolver = "dns" [built-in profile default] references.rs: The plugin of layer resolver, or "none".
+stack.ranker = "smart" [built-in profile default] references.rs: The plugin of layer ranker, or "none".
+stack.peerstore = "memory" [built-in profile default] references.rs: The plugin of layer peerstore, or "none".
 stack.selector = "best" [built-in profile default] references.rs: The plugin of layer selector, or "none".
 stack.protocols = ["ping","identify"] [built-in profile default] references.rs: Plugins of layer protocol, in order.
 transport."tcp/lan".nodelay = false [file node.toml:4] lower.rs: Off costs latency.
@@ -79,6 +81,8 @@ muxers = ["yamux"]
 gates = ["ip_filter"]
 pruner = "watermark"
 resolver = "dns"
+ranker = "smart"
+peerstore = "memory"
 selector = "best"
 protocols = []
 
@@ -88,9 +92,37 @@ max_pending_inbound = 64
 max_connections_per_peer = 8
 max_inbound_streams = 1024
 upgrade_timeout = "15s"
-dial_timeout = "1m"
 stream_timeout = "10s"
 close_timeout = "1s"
+
+[dial]
+timeout = "1m"
+public_timeout = "15s"
+local_timeout = "5s"
+connect_timeout = "5s"
+max_peer_addrs_to_dial = 64
+max_outstanding_per_peer = 8
+max_outstanding = 160
+max_outstanding_per_subnet = 32
+max_per_second = 100
+max_queued = 1024
+private_addresses = true
+backoff_base = "5s"
+backoff_step = "1s"
+backoff_max = "5m"
+backoff_entries = 10000
+negative_ttl = "30s"
+negative_entries = 4096
+black_hole_window = 100
+black_hole_min_successes = 5
+
+[retry]
+max_retries = 3
+initial_delay = "100ms"
+max_delay = "30s"
+backoff_multiplier = 2.0
+jitter_factor = 0.1
+max_elapsed = "10s"
 
 [transport.tcp]
 nodelay = true

@@ -84,7 +84,7 @@ fn figment_trap_no_lines_a_bad_key_is_blamed_on_its_own_line() {
         "1 problem in the configuration:\n  \
          1. swarm.upgrade_timeout: invalid type: integer `5`, expected a duration with a unit, such as \
          \"250ms\", \"5s\", \"2m\" or \"1h\" [file node.toml:7]\n    \
-         From accept or dial to the registered connection, security and muxer together."
+         From accept to the registered connection, security and muxer together; for dials see `[dial]`."
     );
 }
 
@@ -147,12 +147,12 @@ fn a_variable_that_matches_nothing_is_an_error() {
         mistakes(&sources),
         "3 problems in the configuration:\n  \
          1. swarm_max_connections: unknown table or key [environment variable SKEP_SWARM_MAX_CONNECTIONS]\n    \
-         did you mean `swarm`? known here: listen, identity, stack, swarm, transport, security, muxer, gate, pruner, \
-         resolver, selector, protocol; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
+         did you mean `swarm`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, \
+         resolver, ranker, peerstore, selector, protocol; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
          2. transport.tpc: unknown transport \"tpc\" [environment variable SKEP_TRANSPORT__TPC__NODELAY]\n    \
          did you mean `tcp`? linked here: memory, tcp; to link another, add it to `plugins!` in the binary\n  \
          3. swarm.max_connection: unknown key [environment variable SKEP_SWARM__MAX_CONNECTION]\n    \
-         did you mean `max_connections`? keys here: close_timeout, dial_timeout, max_connections, \
+         did you mean `max_connections`? keys here: close_timeout, max_connections, \
          max_connections_per_peer, max_inbound_streams, max_pending_inbound, stream_timeout, upgrade_timeout"
     );
 }
@@ -173,12 +173,12 @@ fn malformed_variables_are_named() {
 #[test]
 fn values_of_variables_and_flags_are_toml_if_they_can_be() {
     let sources = Sources::new()
-        .env([var("SKEP_LISTEN", r#"["/ip4/127.0.0.1/tcp/1"]"#), var("SKEP_SWARM__DIAL_TIMEOUT", "\"9s\"")])
+        .env([var("SKEP_LISTEN", r#"["/ip4/127.0.0.1/tcp/1"]"#), var("SKEP_DIAL__TIMEOUT", "\"9s\"")])
         .set("swarm.close_timeout=2s")
         .set("stack.pruner=none")
         .set("transport.tcp.nodelay = false");
     assert_eq!(effective(&sources, "listen").0, r#"["/ip4/127.0.0.1/tcp/1"]"#);
-    assert_eq!(effective(&sources, "swarm.dial_timeout").0, "\"9s\"");
+    assert_eq!(effective(&sources, "dial.timeout").0, "\"9s\"");
     assert_eq!(effective(&sources, "swarm.close_timeout").0, "\"2s\"");
     assert_eq!(effective(&sources, "stack.pruner").0, "\"none\"");
     assert_eq!(effective(&sources, "transport.tcp.nodelay").0, "false");

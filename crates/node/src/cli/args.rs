@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
-use skep_api::{Multiaddr, config::DurationText};
+use skep_api::{Multiaddr, PeerId, address, config::DurationText};
 use std::path::PathBuf;
 
 /// A libp2p node assembled from plugins and a profile.
@@ -83,7 +83,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
     /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
-    #[arg(value_parser = address)]
+    #[arg(value_parser = multiaddr)]
     pub addr: Multiaddr,
     /// How many pings.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
@@ -98,12 +98,39 @@ pub(crate) struct PingArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DialArgs {
-    /// The peer's address, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo….
-    #[arg(value_parser = address)]
-    pub addr: Multiaddr,
+    /// The peer's addresses, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…, which are raced; or its id alone, for the
+    /// addresses that the peer store has.
+    #[arg(value_parser = target, required = true, value_name = "ADDR|PEER_ID")]
+    pub targets: Vec<DialTarget>,
+    /// Show what became of each address also when one led to a connection.
+    #[arg(long)]
+    pub explain: bool,
     /// How long to try.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = limit)]
     pub timeout: DurationText,
+}
+
+/// What can be dialled.
+#[derive(Clone, Debug)]
+pub(crate) enum DialTarget {
+    Addr(Multiaddr),
+    Peer(PeerId),
+}
+
+impl DialTarget {
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Addr(addr) => address::peer(addr),
+            Self::Peer(peer) => Some(*peer),
+        }
+    }
+
+    pub(crate) fn addr(&self) -> Option<&Multiaddr> {
+        match self {
+            Self::Addr(addr) => Some(addr),
+            Self::Peer(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,8 +155,17 @@ pub(crate) enum KeyCommand {
     },
 }
 
-fn address(text: &str) -> Result<Multiaddr, String> {
+fn multiaddr(text: &str) -> Result<Multiaddr, String> {
     text.parse().map_err(|e| format!("{e}; an address looks like /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…"))
+}
+
+fn target(text: &str) -> Result<DialTarget, String> {
+    if text.starts_with('/') {
+        return multiaddr(text).map(DialTarget::Addr);
+    }
+    let help =
+        "an address begins with /, as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…; a peer id is such as 12D3Koo…";
+    text.parse().map(DialTarget::Peer).map_err(|e| format!("{e}; {help}"))
 }
 
 fn limit(text: &str) -> Result<DurationText, &'static str> {

@@ -50,7 +50,12 @@ impl Context {
         profile.check(&registry, fd_limit())?;
         let builder = SwarmBuilder::new(key::load(&profile.identity()?)?);
         let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
-        let swarm = builder.stack(assembly.stack.clone()).settings(assembly.settings.clone()).build()?;
+        let swarm = builder
+            .stack(assembly.stack.clone())
+            .settings(assembly.settings.clone())
+            .dial(assembly.dial.clone())
+            .retry(assembly.retry.clone())
+            .build()?;
         Ok((swarm, assembly, profile))
     }
 }

@@ -2,36 +2,53 @@
 
 use super::{
     Failure,
-    args::DialArgs,
+    args::{DialArgs, DialTarget},
     context::Context,
-    text::{heading, print, reason, time},
+    dial_report::{report_json, tree},
+    text::{heading, print, time},
 };
-use serde_json::{Value, json};
-use skep_api::{Code, escape};
+use serde_json::json;
+use skep_api::{Code, Multiaddr, escape};
 use skep_protocols::identify;
-use skep_swarm::{
-    DialOptions, Swarm, SwarmConn,
-    error::{Attempt, DialError},
-};
-use std::{fmt::Write, time::Duration};
-use tokio::time::Instant;
+use skep_swarm::{DialOptions, Dialed, Swarm, SwarmConn};
+use std::{collections::BTreeSet, time::Duration};
 
 pub(crate) async fn run(args: &DialArgs, cx: &Context) -> Result<(), Failure> {
     let (swarm, _, _) = cx.node()?;
-    let begun = Instant::now();
-    let result = swarm.dial_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await;
-    let took = begun.elapsed();
-    let result = match result {
-        Ok(conn) => {
-            let agent = agent(&swarm, &conn).await;
-            let shown = show(&conn, agent.as_deref(), took, cx.json);
-            conn.close(Code::NONE).await;
+    let options = DialOptions::default().timeout(args.timeout.0);
+    let result = match dial(&swarm, &args.targets, options).await {
+        Ok(dialed) => {
+            let agent = agent(&swarm, &dialed.connection).await;
+            let shown = show(&dialed, agent.as_deref(), args.explain, cx.json);
+            dialed.connection.close(Code::NONE).await;
             shown
         }
-        Err(error) => Err(Failure::Dial(error)),
+        Err(error) => Err(error),
     };
     swarm.shutdown(Duration::from_secs(1)).await;
     result
+}
+
+/// Dials one peer at all of the addresses given, or at those that the peer store has.
+async fn dial(swarm: &Swarm, targets: &[DialTarget], options: DialOptions) -> Result<Dialed, Failure> {
+    let peers: BTreeSet<_> = targets.iter().filter_map(DialTarget::peer).collect();
+    if let (Some(first), Some(last)) = (peers.first(), peers.last())
+        && first != last
+    {
+        return Err(Failure::SeveralPeers(*first, *last));
+    }
+    let addrs: Vec<_> = targets.iter().filter_map(DialTarget::addr).cloned().collect();
+    let dialed = match (peers.first(), addrs.as_slice()) {
+        (Some(peer), []) => swarm.dial_peer_with(*peer, options).await,
+        (Some(peer), _) => swarm.dial_peer_with(*peer, options.addresses(addrs)).await,
+        (None, [first, more @ ..]) => {
+            let options = if more.is_empty() { options } else { options.addresses(more.iter().cloned()) };
+            swarm.dial_addr_with(first, options).await
+        }
+        // The command line takes at least one.
+        (None, []) => return Ok(swarm.dial_addr_with(&Multiaddr::empty(), options).await?),
+    };
+    Ok(dialed?)
 }
 
 /// What the peer calls itself, if it serves identify. A node with that protocol asks every peer by itself, and some
@@ -48,56 +65,27 @@ async fn agent(swarm: &Swarm, conn: &SwarmConn) -> Option<String> {
     Some(escape::remote(&info.agent_version))
 }
 
-fn show(conn: &SwarmConn, agent: Option<&str>, took: Duration, as_json: bool) -> Result<(), Failure> {
-    let info = conn.info();
+fn show(dialed: &Dialed, agent: Option<&str>, explain: bool, as_json: bool) -> Result<(), Failure> {
+    let (info, report) = (dialed.connection.info(), &dialed.report);
     let (security, muxer) = (info.security.as_deref(), info.muxer.as_deref());
     if as_json {
         return print(json!({
             "ok": true, "peer_id": info.peer.to_string(), "remote": info.remote, "local": info.local,
             "security": security, "muxer": muxer, "early_muxer": info.early_muxer, "agent": agent,
-            "seconds": took.as_secs_f64(),
+            "seconds": report.elapsed.as_secs_f64(), "report": report_json(report),
         }));
     }
     let early = if info.early_muxer { " (agreed within the handshake)" } else { "" };
-    let lines = [
-        format!("{} to {} in {}", heading("connected"), info.peer, time(took)),
+    let mut lines = vec![
+        format!("{} to {} in {}", heading("connected"), info.peer, time(report.elapsed)),
         format!("  remote    {}", info.remote),
         format!("  local     {}", info.local),
         format!("  security  {}", security.unwrap_or("the transport's own")),
         format!("  muxer     {}{early}", muxer.unwrap_or("the transport's own")),
         format!("  agent     {}", agent.unwrap_or("(the peer does not say)")),
     ];
-    print(lines.join("\n"))
-}
-
-/// A failed dial, one block per address.
-pub(crate) fn tree(error: &DialError) -> String {
-    let mut text = match error.peer {
-        Some(peer) => format!("no connection to {peer} after {}", time(error.elapsed)),
-        None => format!("no connection after {}", time(error.elapsed)),
-    };
-    for attempt in &error.attempts {
-        let _ = write!(text, "\n  {}", attempt.addr);
-        let plugin = &attempt.error.plugin;
-        let plugin = if plugin.is_empty() { String::new() } else { format!(" · {plugin}") };
-        let code = attempt.error.cause.code();
-        let _ = write!(text, "\n    {}{plugin} · {code} · {}", attempt.error.stage, time(attempt.elapsed));
-        let _ = write!(text, "\n    {}", reason(&attempt.error.cause, &attempt.addr));
-        let _ = write!(text, "\n    → {}", attempt.error.cause.advice());
+    if explain {
+        lines.push(format!("\n{}\n{}", heading("addresses"), tree(report)));
     }
-    text
-}
-
-/// A failed dial for a script.
-pub(crate) fn report(error: &DialError) -> Value {
-    let attempts: Vec<_> = error.attempts.iter().map(leaf).collect();
-    json!({ "ok": false, "error": error.to_string(), "peer_id": error.peer.map(|p| p.to_string()), "attempts": attempts,
-            "seconds": error.elapsed.as_secs_f64() })
-}
-
-fn leaf(attempt: &Attempt) -> Value {
-    let cause = &attempt.error.cause;
-    json!({ "address": attempt.addr, "stage": attempt.error.stage.name(), "plugin": attempt.error.plugin,
-            "code": cause.code(), "error": reason(cause, &attempt.addr), "advice": cause.advice(),
-            "seconds": attempt.elapsed.as_secs_f64() })
+    print(lines.join("\n"))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod context;
 pub(crate) mod dial;
+pub(crate) mod dial_report;
 mod inspect;
 mod key;
 pub(crate) mod log;
@@ -36,6 +37,8 @@ pub(crate) enum Failure {
     Stream(#[from] skep_swarm::error::NewStreamError),
     #[error(transparent)]
     Protocol(#[from] skep_api::protocol::ProtocolError),
+    #[error("the addresses are those of two peers, {0} and {1}, and one dial is for one peer")]
+    SeveralPeers(skep_api::PeerId, skep_api::PeerId),
     #[error("cannot {0}")]
     Io(String, #[source] io::Error),
     #[error("cannot write to standard output")]
@@ -58,7 +61,7 @@ impl Failure {
 /// A failure for a script.
 pub(crate) fn report(error: &Failure) -> Value {
     match error {
-        Failure::Dial(error) => dial::report(error),
+        Failure::Dial(error) => dial_report::failure_json(error),
         Failure::Config(errors) => {
             let problems: Vec<_> = errors
                 .iter()

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 pub(crate) async fn run(args: &PingArgs, cx: &Context) -> Result<(), Failure> {
     let (swarm, _, _) = cx.node()?;
-    let conn = swarm.dial_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await?;
+    let dialed = swarm.dial_addr_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await?;
+    let conn = dialed.connection;
     let result = pings(args, &conn, cx.json).await;
     conn.close(Code::NONE).await;
     swarm.shutdown(Duration::from_secs(1)).await;

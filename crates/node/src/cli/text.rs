@@ -43,7 +43,7 @@ pub(crate) fn error_word() -> String {
 /// An error with its causes, and what to do about it.
 pub(crate) fn explain(error: &Failure) -> String {
     let text = match error {
-        Failure::Dial(error) => super::dial::tree(error),
+        Failure::Dial(error) => super::dial_report::failure(error),
         Failure::Listen(error) => format!("{error}: {}", reason(&error.cause, &error.addr)),
         other => chain(other),
     };

@@ -26,6 +26,8 @@ pub(super) fn build(plan: &Plan, registry: &Registry, cx: &BuildCx, errors: &mut
         gates: builder.layer::<layer::Gate>(),
         pruner: builder.layer::<layer::Pruner>().pop(),
         resolver: builder.layer::<layer::Resolver>().pop(),
+        ranker: builder.layer::<layer::Ranker>().pop(),
+        peerstore: builder.layer::<layer::Peerstore>().pop(),
         selector: builder.layer::<layer::Selector>().pop(),
         protocols: builder.layer::<layer::Protocol>(),
     };

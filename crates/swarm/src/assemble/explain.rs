@@ -2,6 +2,7 @@
 
 use super::{Plan, Planned, references};
 use crate::{
+    dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, quoted},
     settings::Settings,
 };
@@ -38,13 +39,15 @@ impl KeyInfo {
 }
 
 impl Plan {
-    /// Every key of every table in use: those at the top, `[identity]`, `[stack]`, `[swarm]`, then the plugins'.
+    /// Every key of every table in use: those at the top, `[identity]`, `[stack]`, `[swarm]`, `[dial]`, `[retry]`, then the plugins'.
     #[must_use]
     pub fn explain(&self) -> Vec<KeyInfo> {
         let mut keys = vec![self.listen_key()];
         keys.extend(section_keys(&self.identity, &schema_for!(IdentityConfig), IdentityConfig::FILE));
         keys.extend(self.stack_keys());
         keys.extend(section_keys(&self.swarm, &schema_for!(Settings), Settings::FILE));
+        keys.extend(section_keys(&self.dial, &schema_for!(DialSettings), DialSettings::FILE));
+        keys.extend(section_keys(&self.retry, &schema_for!(RetryConfig), RetryConfig::FILE));
         for Planned { info, section, .. } in &self.plugins {
             keys.extend(section_keys(section, &(info.schema)(), info.origin.config_file));
         }

@@ -17,6 +17,7 @@ pub use references::{Plan, Planned};
 pub use schema::schema;
 
 use crate::{
+    dial::{DialSettings, RetryConfig},
     profile::{IdentityConfig, KeyPath, Profile},
     registry::Registry,
     settings::Settings,
@@ -35,6 +36,10 @@ pub struct Assembly {
     pub stack: Stack,
     /// The table `[swarm]`.
     pub settings: Settings,
+    /// The table `[dial]`.
+    pub dial: DialSettings,
+    /// The table `[retry]`.
+    pub retry: RetryConfig,
     /// The table `[identity]`.
     pub identity: IdentityConfig,
     /// The addresses to listen on.
@@ -58,6 +63,8 @@ impl Profile {
         let plan = references::resolve(self, registry, &mut errors);
         let built = build::build(&plan, registry, cx, &mut errors);
         let settings = keep(self.section(&KeyPath::new(["swarm"])).decode::<Settings>(), &mut errors);
+        let dial = keep(self.section(&KeyPath::new(["dial"])).decode::<DialSettings>(), &mut errors);
+        let retry = keep(self.section(&KeyPath::new(["retry"])).decode::<RetryConfig>(), &mut errors);
         let identity = keep(self.identity(), &mut errors);
         let facts =
             Facts { profile: self, plan: &plan, built: &built, settings: settings.as_ref(), fd_limit };
@@ -66,6 +73,8 @@ impl Profile {
         Ok(Assembly {
             stack: built.stack,
             settings: settings.unwrap_or_default(),
+            dial: dial.unwrap_or_default(),
+            retry: retry.unwrap_or_default(),
             identity: identity.unwrap_or_default(),
             listen: plan.listen.clone(),
             plan,

@@ -30,6 +30,8 @@ pub struct Plan {
     pub(super) stack_origins: BTreeMap<&'static str, ValueOrigin>,
     pub(super) identity: ConfigSection,
     pub(super) swarm: ConfigSection,
+    pub(super) dial: ConfigSection,
+    pub(super) retry: ConfigSection,
     /// Layers of which a reference could not be resolved.
     pub(super) broken: BTreeSet<&'static str>,
 }
@@ -74,6 +76,8 @@ pub(super) fn resolve(profile: &Profile, registry: &Registry, errors: &mut Vec<C
         stack_origins: SLOTS.iter().map(|slot| (slot.key, profile.origin(&stack_key(slot.key)))).collect(),
         identity: profile.section(&KeyPath::new(["identity"])),
         swarm: profile.section(&KeyPath::new(["swarm"])),
+        dial: profile.section(&KeyPath::new(["dial"])),
+        retry: profile.section(&KeyPath::new(["retry"])),
         broken,
     }
 }

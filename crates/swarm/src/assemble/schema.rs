@@ -1,6 +1,7 @@
 //! The JSON Schema of a whole profile, for editors.
 
 use crate::{
+    dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, Slot},
     registry::Registry,
     settings::Settings,
@@ -23,6 +24,8 @@ pub fn schema(registry: &Registry) -> Value {
     properties.insert("identity".into(), hoist("identity", schema_for!(IdentityConfig), &mut defs));
     properties.insert("stack".into(), stack(registry));
     properties.insert("swarm".into(), hoist("swarm", schema_for!(Settings), &mut defs));
+    properties.insert("dial".into(), hoist("dial", schema_for!(DialSettings), &mut defs));
+    properties.insert("retry".into(), hoist("retry", schema_for!(RetryConfig), &mut defs));
     for slot in &SLOTS {
         properties.insert(slot.layer.into(), definitions(slot, registry, &mut defs));
     }

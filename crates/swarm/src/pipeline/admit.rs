@@ -10,6 +10,7 @@ use skep_api::{
     gate::{Checkpoint, Gate, Verdict},
     transport::{Incoming, Link, Transport, TransportError},
 };
+use std::time::Duration;
 
 /// Something that a gate let pass and that holds a connection permit. Only this file makes one.
 #[derive(Debug)]
@@ -18,37 +19,52 @@ pub(crate) struct Admitted<T> {
     permit: Permit,
 }
 
-/// An address that may be dialled, with the transport that serves it.
-#[derive(Debug)]
-pub(crate) struct Target {
+/// An address that the gates let dial, with the transport that serves it. Only [`approve`] makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Approved {
     addr: Multiaddr,
-    pub(crate) transport: Named<dyn Transport>,
+    transport: Named<dyn Transport>,
 }
 
-/// Asks the gates whether `addr` may be dialled, and finds its transport.
-pub(crate) fn dial(
+/// Finds the transport of `addr` and asks the gates whether it may be dialled.
+pub(crate) fn approve(
     stack: &Stack,
     peer: Option<&PeerId>,
     addr: &Multiaddr,
-    permit: Permit,
-) -> Result<Admitted<Target>, AttemptError> {
-    ask(&stack.gates, &Checkpoint::Dial { peer, addr })?;
+) -> Result<Approved, AttemptError> {
     let Some(transport) = stack.transports.iter().find(|t| t.object.supports(addr)) else {
         let names: Vec<_> = stack.transports.iter().map(|t| t.name.as_str()).collect();
         return Err(AttemptError::new(Stage::Filter, "", Cause::NoTransport(names.join(", "))));
     };
-    Ok(Admitted { inner: Target { addr: addr.clone(), transport: transport.clone() }, permit })
+    ask(&stack.gates, &Checkpoint::Dial { peer, addr })?;
+    Ok(Approved { addr: addr.clone(), transport: transport.clone() })
 }
 
-impl Admitted<Target> {
-    pub(crate) async fn connect(self) -> Result<Admitted<Link>, AttemptError> {
-        let Target { addr, transport } = self.inner;
-        let link = transport
-            .object
-            .dial(&addr)
-            .await
-            .map_err(|e| AttemptError::new(Stage::Connect, &transport.name, Cause::Transport(e)))?;
-        Ok(Admitted { inner: link, permit: self.permit })
+impl Approved {
+    /// The plugin that will dial it.
+    pub(crate) fn transport(&self) -> &str {
+        &self.transport.name
+    }
+
+    pub(crate) fn addr(&self) -> &Multiaddr {
+        &self.addr
+    }
+
+    pub(crate) fn admit(self, permit: Permit) -> Admitted<Self> {
+        Admitted { inner: self, permit }
+    }
+}
+
+impl Admitted<Approved> {
+    /// Connects within `limit`. Dropping the future closes the socket and gives the permit back.
+    pub(crate) async fn connect(self, limit: Duration) -> Result<Admitted<Link>, AttemptError> {
+        let Approved { addr, transport } = self.inner;
+        let fail = |cause| AttemptError::new(Stage::Connect, &transport.name, cause);
+        match tokio::time::timeout(limit, transport.object.dial(&addr)).await {
+            Ok(Ok(link)) => Ok(Admitted { inner: link, permit: self.permit }),
+            Ok(Err(e)) => Err(fail(Cause::Transport(e))),
+            Err(_) => Err(fail(Cause::TimedOut(limit))),
+        }
     }
 }
 

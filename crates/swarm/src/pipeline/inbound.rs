@@ -2,7 +2,8 @@
 
 use super::{
     admit,
-    upgrade::{Established, Progress, Upgrade},
+    progress::Progress,
+    upgrade::{Established, Upgrade},
 };
 use crate::{
     error::{AttemptError, Cause, Stage},
@@ -10,6 +11,7 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{security::Role, transport::Incoming};
+use tokio::time::Instant;
 
 /// Admits, accepts and upgrades one inbound connection. One deadline covers all of it.
 pub(crate) async fn accept(
@@ -19,8 +21,9 @@ pub(crate) async fn accept(
     transport: &str,
 ) -> Result<Established, AttemptError> {
     let limit = node.settings.upgrade_timeout.0;
+    let begun = Instant::now();
     let progress = Progress::default();
-    progress.at(Stage::Connect);
+    progress.at(Stage::Connect, transport);
     let attempt = async {
         let admitted = admit::link(&node.stack.gates, incoming, permit)?;
         let link = admitted
@@ -32,12 +35,13 @@ pub(crate) async fn accept(
             role: Role::Listener,
             expected: None,
             local_peer: node.local_peer,
+            begun,
             progress: &progress,
         };
         upgrade.run(link).await
     };
     match tokio::time::timeout(limit, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(AttemptError::new(progress.stage(), "", Cause::TimedOut(limit))),
+        Err(_) => Err(progress.timed_out(limit)),
     }
 }

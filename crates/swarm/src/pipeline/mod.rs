@@ -1,8 +1,8 @@
 //! The road of a connection, as two straight functions over stage types.
 //!
 //! ```text
-//! outbound::connect   admit::dial ─► Transport::dial ─► Admitted<Link> ─┐
-//! inbound::accept     admit::link ─► Incoming::accept ─► Admitted<Link> ┴► upgrade::upgrade ─► Established
+//! outbound::connect   admit::approve ─► Transport::dial ──► Admitted<Link> ─┐
+//! inbound::accept     admit::link ────► Incoming::accept ─► Admitted<Link> ┴► Upgrade::run ─► Established
 //! ```
 //!
 //! A later stage takes the earlier one by value: nothing is upgraded that was not admitted, and nothing is
@@ -12,4 +12,5 @@ pub(crate) mod admit;
 pub(crate) mod inbound;
 pub(crate) mod negotiate;
 pub(crate) mod outbound;
+pub(crate) mod progress;
 pub(crate) mod upgrade;

@@ -1,44 +1,47 @@
 //! The outbound road: one address, one attempt.
 
 use super::{
-    admit,
-    upgrade::{Established, Progress, Upgrade},
+    admit::Approved,
+    progress::Progress,
+    upgrade::{Established, Upgrade},
 };
 use crate::{
     error::{AttemptError, Cause, Stage},
     swarm::Inner,
 };
-use skep_api::{Multiaddr, PeerId, security::Role};
+use skep_api::{PeerId, security::Role};
+use std::time::Duration;
 use tokio::time::Instant;
 
-/// Dials `addr` and upgrades it. Dropping the future closes the socket and gives the permit back.
+/// Dials an address and upgrades it within `limit`. Dropping the future closes the socket and gives the permit back.
 pub(crate) async fn connect(
     node: &Inner,
-    addr: &Multiaddr,
+    target: Approved,
     expected: Option<PeerId>,
-    deadline: Instant,
+    limit: Duration,
+    progress: &Progress,
 ) -> Result<Established, AttemptError> {
     let begun = Instant::now();
-    let progress = Progress::default();
     let attempt = async {
         let permit = node
             .permits
             .outbound()
-            .map_err(|limit| AttemptError::new(Stage::Filter, "", Cause::Limit(limit)))?;
-        let target = admit::dial(&node.stack, expected.as_ref(), addr, permit)?;
-        progress.at(Stage::Connect);
-        let link = target.connect().await?;
+            .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
+        progress.start();
+        progress.at(Stage::Connect, target.transport());
+        let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             stack: &node.stack,
             role: Role::Dialer,
             expected,
             local_peer: node.local_peer,
-            progress: &progress,
+            begun,
+            progress,
         };
         upgrade.run(link).await
     };
-    match tokio::time::timeout_at(deadline, attempt).await {
+    match tokio::time::timeout(limit, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(AttemptError::new(progress.stage(), "", Cause::TimedOut(begun.elapsed()))),
+        Err(_) => Err(progress.timed_out(begun.elapsed())),
     }
 }

@@ -1,6 +1,6 @@
 //! From an admitted link to a connection whose peer is proven and whose streams can be opened.
 
-use super::{admit, negotiate};
+use super::{admit, negotiate, progress::Progress};
 use crate::{
     error::{AttemptError, Cause, Stage},
     permits::Permit,
@@ -16,7 +16,7 @@ use skep_api::{
     security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Verifier},
     transport::{Link, RawLink},
 };
-use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::time::Instant;
 
 /// A connection at the end of the road, not yet registered.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Established {
     pub(crate) muxed: Muxed,
     pub(crate) permit: Permit,
     pub(crate) info: ConnectionInfo,
+    /// When its socket was dialled or accepted.
+    pub(crate) begun: Instant,
 }
 
 /// What is known of a connection from its making.
@@ -48,23 +50,6 @@ pub struct ConnectionInfo {
     pub early_muxer: bool,
 }
 
-/// How far an attempt has come, readable when its deadline ends it from outside.
-#[derive(Debug, Default)]
-pub(crate) struct Progress(AtomicU8);
-
-impl Progress {
-    pub(crate) fn at(&self, stage: Stage) {
-        self.0.store(stage as u8, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stage(&self) -> Stage {
-        let stages =
-            [Stage::Resolve, Stage::Connect, Stage::Security, Stage::Peer, Stage::Muxer, Stage::Gate];
-        let now = self.0.load(Ordering::Relaxed);
-        stages.into_iter().find(|stage| *stage as u8 == now).unwrap_or(Stage::Connect)
-    }
-}
-
 /// What upgrading needs beside the link.
 #[derive(Debug)]
 pub(crate) struct Upgrade<'a> {
@@ -72,6 +57,7 @@ pub(crate) struct Upgrade<'a> {
     pub(crate) role: Role,
     pub(crate) expected: Option<PeerId>,
     pub(crate) local_peer: PeerId,
+    pub(crate) begun: Instant,
     pub(crate) progress: &'a Progress,
 }
 
@@ -93,19 +79,19 @@ impl Upgrade<'_> {
                     muxer: None,
                     early_muxer: false,
                 };
-                Ok(Established { muxed, permit, info })
+                Ok(Established { muxed, permit, info, begun: self.begun })
             }
             _ => Err(AttemptError::new(Stage::Connect, "", Cause::NoTransport(String::new()))),
         }
     }
 
     async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
-        self.progress.at(Stage::Security);
+        self.progress.at(Stage::Security, "");
         let (security, secured) = self.secure(link.io).await?;
         let peer = secured.verified().peer();
-        self.progress.at(Stage::Peer);
+        self.progress.at(Stage::Peer, "");
         self.check_peer(peer, &link.remote)?;
-        self.progress.at(Stage::Muxer);
+        self.progress.at(Stage::Muxer, "");
         let (io, verified, early) = secured.into_parts();
         let (muxer, muxed) = self.mux(io, early.as_deref()).await?;
         let info = ConnectionInfo {
@@ -118,7 +104,7 @@ impl Upgrade<'_> {
             muxer: Some(muxer),
             early_muxer: early.is_some(),
         };
-        Ok(Established { muxed, permit, info })
+        Ok(Established { muxed, permit, info, begun: self.begun })
     }
 
     async fn secure(&self, io: BoxIo) -> Result<(String, Secured<BoxIo>), AttemptError> {
@@ -131,6 +117,7 @@ impl Upgrade<'_> {
         let Some(upgrader) = upgraders.iter().find(|u| u.object.protocol() == id) else {
             return Err(fail("", SecurityError::new(SecurityErrorKind::NoCommonProtocol, id)));
         };
+        self.progress.at(Stage::Security, &upgrader.name);
         let muxers = self.stack.muxers.iter().map(|m| m.object.protocol().to_string()).collect();
         let cx = SecureCx::new(self.role, Verifier::new(self.expected), muxers);
         match upgrader.object.secure(Box::new(io), cx).await {

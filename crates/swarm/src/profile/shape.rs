@@ -11,7 +11,7 @@ use skep_api::{
 };
 
 /// The keys at the top beside the layers' words.
-const TABLES: [&str; 4] = ["listen", "identity", "stack", "swarm"];
+const TABLES: [&str; 6] = ["listen", "identity", "stack", "swarm", "dial", "retry"];
 
 /// Takes what has no place in a profile out of a layer and says why.
 pub(super) fn prune(layer: &mut Layer) -> Vec<ConfigError> {

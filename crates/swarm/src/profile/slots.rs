@@ -23,13 +23,15 @@ pub(crate) enum Arity {
 }
 
 /// The layers of [`crate::Stack`], in the order in which errors and listings have them.
-pub(crate) const SLOTS: [Slot; 8] = [
+pub(crate) const SLOTS: [Slot; 10] = [
     slot::<layer::Transport>(Arity::Many),
     slot::<layer::Security>(Arity::Many),
     slot::<layer::Muxer>(Arity::Many),
     slot::<layer::Gate>(Arity::Many),
     slot::<layer::Pruner>(Arity::AtMostOne),
     slot::<layer::Resolver>(Arity::AtMostOne),
+    slot::<layer::Ranker>(Arity::AtMostOne),
+    slot::<layer::Peerstore>(Arity::AtMostOne),
     slot::<layer::Selector>(Arity::AtMostOne),
     slot::<layer::Protocol>(Arity::Many),
 ];

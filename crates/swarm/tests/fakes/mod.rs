@@ -12,7 +12,7 @@ use skep_swarm::{
 };
 
 pub use lower::{memory, noise, tcp, yamux};
-pub use upper::{best, dns, identify, ip_filter, ping, watermark};
+pub use upper::{best, dns, identify, ip_filter, ping, smart, store, watermark};
 
 /// All fakes but `memory`, by hand.
 pub fn builder() -> RegistryBuilder {
@@ -23,6 +23,8 @@ pub fn builder() -> RegistryBuilder {
         .add(ip_filter::PLUGIN)
         .add(watermark::PLUGIN)
         .add(dns::PLUGIN)
+        .add(smart::PLUGIN)
+        .add(store::PLUGIN)
         .add(best::PLUGIN)
         .add(ping::PLUGIN)
         .add(identify::PLUGIN)

@@ -121,6 +121,102 @@ pub mod dns {
     }
 }
 
+/// A ranker that changes nothing.
+pub mod smart {
+    use skep_api::{
+        config::NoConfig,
+        ranker::{DialCandidate, DialRanker, RankedAddr},
+        register_ranker,
+    };
+    use std::{sync::Arc, time::Duration};
+
+    register_ranker! {
+        name: "smart",
+        summary: "fake ranker",
+        example: "",
+        config: NoConfig,
+        build: |_, _| Ok(Arc::new(Smart)),
+    }
+
+    #[derive(Debug)]
+    struct Smart;
+    impl DialRanker for Smart {
+        fn rank(&self, candidates: Vec<DialCandidate>) -> Vec<RankedAddr> {
+            candidates.into_iter().map(|c| RankedAddr::new(c.addr, Duration::ZERO)).collect()
+        }
+    }
+}
+
+/// A peer store that forgets everything.
+pub mod store {
+    use async_trait::async_trait;
+    use skep_api::{
+        Multiaddr, PeerId, PublicKey,
+        config::NoConfig,
+        peerstore::{KnownAddr, PeerStore, PeerStoreError, PeerStoreStats, Ttl},
+        record::SignedRecord,
+        register_peerstore,
+    };
+    use std::{sync::Arc, time::Duration};
+    use tokio::sync::mpsc;
+
+    register_peerstore! {
+        name: "memory",
+        summary: "fake peer store",
+        example: "",
+        config: NoConfig,
+        build: |_, _| Ok(Arc::new(Store)),
+    }
+
+    #[derive(Debug)]
+    struct Store;
+    #[async_trait]
+    impl PeerStore for Store {
+        fn add_addrs(&self, _: &PeerId, _: &[Multiaddr], _: Ttl) {}
+        fn reclass(&self, _: &PeerId, _: Ttl, _: Ttl) {}
+        fn addrs(&self, _: &PeerId) -> Vec<KnownAddr> {
+            Vec::new()
+        }
+        fn remove_addrs(&self, _: &PeerId, _: &[Multiaddr]) {}
+        fn subscribe(&self, _: &PeerId) -> mpsc::Receiver<Multiaddr> {
+            mpsc::channel(1).1
+        }
+        fn put_record(&self, _: &SignedRecord) -> bool {
+            false
+        }
+        fn record(&self, _: &PeerId) -> Option<SignedRecord> {
+            None
+        }
+        fn set_key(&self, _: &PeerId, _: &PublicKey) -> bool {
+            false
+        }
+        fn key(&self, _: &PeerId) -> Option<PublicKey> {
+            None
+        }
+        fn set_protocols(&self, _: &PeerId, _: &[String]) {}
+        fn protocols(&self, _: &PeerId) -> Vec<String> {
+            Vec::new()
+        }
+        fn set_metadata(&self, _: &PeerId, _: &str, _: Option<&[u8]>) -> Result<(), PeerStoreError> {
+            Ok(())
+        }
+        fn metadata(&self, _: &PeerId, _: &str) -> Option<Vec<u8>> {
+            None
+        }
+        fn record_latency(&self, _: &PeerId, _: Duration) {}
+        fn latency(&self, _: &PeerId) -> Option<Duration> {
+            None
+        }
+        fn peers(&self) -> Vec<PeerId> {
+            Vec::new()
+        }
+        fn forget(&self, _: &PeerId) {}
+        fn stats(&self) -> PeerStoreStats {
+            PeerStoreStats::default()
+        }
+    }
+}
+
 /// A selector of the first connection.
 pub mod best {
     use skep_api::{

@@ -1,0 +1,121 @@
+//! One try of one address, and what its outcome says about the address and the path.
+
+use super::{lines::Line, options::Priority};
+use crate::{
+    error::{AttemptError, Cause, Stage},
+    pipeline::{admit::Approved, outbound, progress::Progress, upgrade::Established},
+    swarm::Inner,
+};
+use skep_api::{
+    Multiaddr, PeerId,
+    address::{self, Scope},
+    error::Fault,
+    security::SecurityErrorKind,
+    transport::TransportErrorKind,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How a try ended.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub(super) line: usize,
+    pub(super) target: Approved,
+    pub(super) result: Result<Established, AttemptError>,
+}
+
+/// What to try, for whom.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) line: usize,
+    pub(super) target: Approved,
+    pub(super) expected: Option<PeerId>,
+    pub(super) priority: Priority,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Attempt {
+    /// Waits for room, then connects and upgrades. Dropping the future closes the socket.
+    pub(super) async fn run(self, node: Arc<Inner>) -> Attempted {
+        let Self { line, target, expected, priority, progress } = self;
+        progress.at(Stage::Queue, "");
+        let result = match node.dialer.budget.acquire(priority, target.addr()).await {
+            Ok(_slot) => {
+                let limit = node.dialer.address_timeout(target.addr());
+                outbound::connect(&node, target.clone(), expected, limit, &progress).await
+            }
+            Err(full) => Err(AttemptError::new(Stage::Queue, "", Cause::Overloaded(full))),
+        };
+        Attempted { line, target, result }
+    }
+}
+
+impl super::Dialer {
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.settings.connect_timeout.0
+    }
+
+    fn address_timeout(&self, addr: &Multiaddr) -> Duration {
+        match address::scope(addr) {
+            Scope::Public | Scope::Unknown => self.settings.public_timeout.0,
+            Scope::Loopback | Scope::LinkLocal | Scope::Private => self.settings.local_timeout.0,
+        }
+    }
+
+    /// An address has led to a connection.
+    pub(super) fn succeeded(&self, peer: Option<PeerId>, addr: &Multiaddr) {
+        self.backoff.succeeded(peer, &address::without_peer(addr));
+        self.black_holes.record(addr, true);
+    }
+
+    /// An address has failed for good, as far as this dial is concerned.
+    pub(super) fn failed(&self, peer: Option<PeerId>, addr: &Multiaddr, error: &AttemptError) {
+        if let Some(answered) = answered(error) {
+            self.black_holes.record(addr, answered);
+        }
+        // What this node did to itself says nothing about the address.
+        if error.cause.fault() != Fault::Local {
+            self.backoff.failed(peer, &address::without_peer(addr), error.cause.code(), Instant::now());
+        }
+    }
+
+    /// A try was given up because another was faster, or because the time was over.
+    pub(super) fn given_up(&self, peer: Option<PeerId>, line: &Line, winner_started: Option<Instant>) {
+        let (Some(started), Stage::Connect) = (line.progress.started(), line.progress.stage()) else {
+            return;
+        };
+        match winner_started {
+            // It had a head start, and not even its connection stood: the path may swallow it.
+            Some(winner) if started < winner => self.black_holes.record(&line.addr, false),
+            Some(_) => {}
+            // A caller without patience must not be a way around the back-off.
+            None if started.elapsed() >= PATIENCE => {
+                self.failed(peer, &line.addr, &line.progress.timed_out(started.elapsed()));
+            }
+            None => {}
+        }
+    }
+}
+
+/// A silence of this length is held against an address, even if the caller had no more time.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether anything came back over the path; `None` if the failure does not tell.
+fn answered(error: &AttemptError) -> Option<bool> {
+    use TransportErrorKind as Kind;
+    match (&error.stage, &error.cause) {
+        (Stage::Security | Stage::Peer | Stage::Muxer | Stage::Gate, _) => Some(true),
+        (Stage::Connect, Cause::TimedOut(_)) => Some(false),
+        (Stage::Connect, Cause::Transport(e)) => match e.kind() {
+            Kind::TimedOut | Kind::Unreachable => Some(false),
+            Kind::Refused | Kind::Reset | Kind::Handshake => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the peer at the address is another one than wanted.
+pub(super) fn is_wrong_peer(error: &AttemptError) -> bool {
+    matches!(&error.cause, Cause::Security(e) if e.kind() == SecurityErrorKind::WrongPeer)
+}

@@ -1,0 +1,260 @@
+//! The one budget of all dials: how many addresses are tried at once, in one public network, and in a second.
+//!
+//! Who does not fit waits, the more urgent before the less urgent and the earlier before the later. A try that waits
+//! for its own network does not hold up those behind it. The queue is bounded: beyond, the least urgent is refused.
+
+use super::{options::Priority, pace::Pace};
+use crate::tasks::Tasks;
+use skep_api::{
+    Multiaddr,
+    address::{self, Scope, Subnet},
+    resources::LimitExceeded,
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// What the budget allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Tries at once.
+    pub(crate) outstanding: usize,
+    /// Of these, in one public network.
+    pub(crate) per_subnet: usize,
+    /// Tries of public addresses in a second.
+    pub(crate) per_second: u32,
+    /// Tries that wait.
+    pub(crate) queued: usize,
+}
+
+/// The budget of one node.
+pub(crate) struct Budget {
+    limits: Limits,
+    pace: Pace,
+    tasks: Tasks,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    running: usize,
+    subnets: HashMap<Subnet, usize>,
+    waiting: BTreeMap<Turn, Waiting>,
+    /// A task waits for the next second's room.
+    pacing: bool,
+}
+
+/// The urgent first, then the early.
+type Turn = (Reverse<Priority>, u64);
+
+struct Waiting {
+    subnet: Option<Subnet>,
+    granted: oneshot::Sender<Result<Slot, LimitExceeded>>,
+}
+
+/// The right to try one address. Dropping it lets the next one go.
+pub(crate) struct Slot {
+    budget: Arc<Budget>,
+    subnet: Option<Subnet>,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: Limits, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self { limits, pace: Pace::new(limits.per_second), tasks, state: Mutex::default() })
+    }
+
+    /// Waits for room to try `addr`. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`] if the queue is full of what is as urgent, or when something more urgent takes the place.
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        priority: Priority,
+        addr: &Multiaddr,
+    ) -> Result<Slot, LimitExceeded> {
+        let (granted, turn) = self.enter(priority, public_subnet(addr))?;
+        let _leave = Leave { budget: self, turn };
+        self.settle();
+        // The sender goes only with the queue, which is as old as the node.
+        granted.await.unwrap_or_else(|_| Err(self.full()))
+    }
+
+    /// Tries that run, and that wait.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.running, state.waiting.len())
+    }
+
+    #[allow(clippy::type_complexity, reason = "the two halves of one place in the queue")]
+    fn enter(
+        &self,
+        priority: Priority,
+        subnet: Option<Subnet>,
+    ) -> Result<(oneshot::Receiver<Result<Slot, LimitExceeded>>, Turn), LimitExceeded> {
+        let (granted, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let displaced = if state.waiting.len() >= self.limits.queued {
+            match state.waiting.last_key_value().map(|(turn, _)| *turn) {
+                Some(last) if last.0 > Reverse(priority) => state.waiting.remove(&last),
+                _ => {
+                    drop(state);
+                    return Err(self.full());
+                }
+            }
+        } else {
+            None
+        };
+        let turn = (Reverse(priority), state.next);
+        state.next = state.next.wrapping_add(1);
+        state.waiting.insert(turn, Waiting { subnet, granted });
+        drop(state);
+        if let Some(displaced) = displaced {
+            let _ = displaced.granted.send(Err(self.full()));
+        }
+        Ok((receiver, turn))
+    }
+
+    fn full(&self) -> LimitExceeded {
+        LimitExceeded {
+            scope: "dials that wait".into(),
+            current: self.limits.queued as u64,
+            limit: self.limits.queued as u64,
+            key: "dial.max_queued".into(),
+        }
+    }
+
+    /// Lets go whoever may, and comes back when the pace lets others.
+    fn settle(self: &Arc<Self>) {
+        let Some(mut wait) = self.pump() else { return };
+        if std::mem::replace(&mut self.lock().pacing, true) {
+            return;
+        }
+        let budget = Arc::clone(self);
+        let stop = self.tasks.cancelled().clone();
+        self.tasks.spawn("dial pace", async move {
+            let pace = async {
+                loop {
+                    tokio::time::sleep(wait).await;
+                    match budget.pump() {
+                        Some(next) => wait = next,
+                        None => break,
+                    }
+                }
+            };
+            stop.run_until_cancelled(pace).await;
+            budget.lock().pacing = false;
+            // Somebody may have come after the last look and found a task at work.
+            if !stop.is_cancelled() {
+                budget.settle();
+            }
+        });
+    }
+
+    /// Lets go whoever may. How long the pace holds up somebody who could go otherwise.
+    fn pump(self: &Arc<Self>) -> Option<Duration> {
+        let mut go = Vec::new();
+        let mut held_up = None;
+        let mut state = self.lock();
+        let turns: Vec<_> = state.waiting.keys().copied().collect();
+        for turn in turns {
+            if state.running >= self.limits.outstanding {
+                break;
+            }
+            let Some(subnet) = state.waiting.get(&turn).map(|waiting| waiting.subnet) else { continue };
+            if let Some(subnet) = subnet {
+                if held_up.is_some() || state.in_subnet(subnet) >= self.limits.per_subnet {
+                    continue;
+                }
+                if let Err(wait) = self.pace.check() {
+                    held_up = Some(wait);
+                    continue;
+                }
+            }
+            let Some(waiting) = state.waiting.remove(&turn) else { continue };
+            state.take(subnet);
+            go.push((waiting, Slot { budget: Arc::clone(self), subnet }));
+        }
+        drop(state);
+        // Not under the lock: a slot that nobody takes any more comes back at once.
+        for (waiting, slot) in go {
+            let _ = waiting.granted.send(Ok(slot));
+        }
+        held_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_subnet(&self, subnet: Subnet) -> usize {
+        self.subnets.get(&subnet).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, subnet: Option<Subnet>) {
+        self.running = self.running.saturating_add(1);
+        if let Some(subnet) = subnet {
+            let count = self.subnets.entry(subnet).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn give_back(&mut self, subnet: Option<Subnet>) {
+        self.running = self.running.saturating_sub(1);
+        let Some(subnet) = subnet else { return };
+        let left = self.in_subnet(subnet).saturating_sub(1);
+        if left == 0 {
+            self.subnets.remove(&subnet);
+        } else {
+            self.subnets.insert(subnet, left);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.budget.lock().give_back(self.subnet);
+        self.budget.settle();
+    }
+}
+
+/// Takes whoever stops waiting out of the queue.
+struct Leave<'a> {
+    budget: &'a Budget,
+    turn: Turn,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let left = self.budget.lock().waiting.remove(&self.turn);
+        drop(left);
+    }
+}
+
+/// The network that a public address lies in. Others are counted in total only.
+fn public_subnet(addr: &Multiaddr) -> Option<Subnet> {
+    (address::scope(addr) == Scope::Public).then(|| address::ip(addr).map(Subnet::of)).flatten()
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (running, waiting) = self.load();
+        f.debug_struct("Budget").field("running", &running).field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({:?})", self.subnet)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Which addresses are not worth a packet, and why. Pure: what is judged, and what it is judged by, is given.
+
+use crate::error::Cause;
+use skep_api::{
+    Multiaddr, PeerId,
+    address::{self, Carrier, Scope},
+    multiaddr::Protocol,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+/// What addresses are judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    /// The peer that is wanted.
+    pub(crate) peer: Option<PeerId>,
+    /// Whether relayed addresses are out of the question.
+    pub(crate) force_direct: bool,
+    /// Whether addresses of private networks may be dialled.
+    pub(crate) private_addresses: bool,
+    /// Where this node listens.
+    pub(crate) own: &'a [Multiaddr],
+}
+
+/// What the addresses of a peer say about each other.
+#[derive(Debug, Default)]
+pub(crate) struct Together {
+    /// One of them leads to this host.
+    on_this_host: bool,
+    /// One of them leads somewhere else than to a host's own loopback.
+    beyond_loopback: bool,
+    best: HashMap<Place, (Carrier, Multiaddr)>,
+}
+
+/// An IP and a port; UDP and TCP ports are apart.
+type Place = (IpAddr, u16, bool);
+
+impl Together {
+    /// Looks at all addresses of a peer, those tried before included.
+    pub(crate) fn of<'a>(addrs: impl IntoIterator<Item = &'a Multiaddr>, host: &BTreeSet<IpAddr>) -> Self {
+        let mut together = Self::default();
+        for addr in addrs {
+            together.beyond_loopback |= address::scope(addr) != Scope::Loopback;
+            together.on_this_host |= address::ip(addr).is_some_and(|ip| host.contains(&ip.to_canonical()));
+            let Some((place, carrier)) = place(addr) else { continue };
+            let known = together.best.get(&place);
+            if known.is_none_or(|(best, _)| carrier < *best) {
+                together.best.insert(place, (carrier, addr.clone()));
+            }
+        }
+        together
+    }
+}
+
+/// Why `addr` should not be dialled, if it should not. Names are judged when they are resolved.
+pub(crate) fn judge(addr: &Multiaddr, together: &Together, rules: &Rules<'_>) -> Option<Cause> {
+    if let Some(named) = address::peer(addr).filter(|named| rules.peer.is_some_and(|peer| peer != *named)) {
+        return Some(Cause::OtherPeer(named));
+    }
+    if let Some(what) = undialable(addr) {
+        return Some(Cause::Undialable(what));
+    }
+    if rules.own.contains(&address::without_peer(addr)) {
+        return Some(Cause::OwnAddress);
+    }
+    let relayed = address::is_relayed(addr);
+    if relayed && rules.force_direct {
+        return Some(Cause::Relayed);
+    }
+    let scope = address::scope(addr);
+    if scope == Scope::Loopback && together.beyond_loopback && !together.on_this_host {
+        return Some(Cause::ForeignLoopback);
+    }
+    if matches!(scope, Scope::Private | Scope::LinkLocal) && !rules.private_addresses {
+        return Some(Cause::PrivateAddress);
+    }
+    // Only of the two that share a port; a relay's port is shared by all peers behind it.
+    let (place, carrier) = place(addr)?;
+    let (best, better) = together.best.get(&place)?;
+    (*best < carrier).then(|| Cause::Duplicate(better.clone()))
+}
+
+/// What of an address is for listening only.
+fn undialable(addr: &Multiaddr) -> Option<&'static str> {
+    if address::ip(addr).is_some_and(|ip| ip.to_canonical().is_unspecified()) {
+        return Some("the wildcard address");
+    }
+    let memory = addr.iter().next() == Some(Protocol::Memory(0));
+    (memory || address::port(addr) == Some(0)).then_some("port 0")
+}
+
+/// Where an address leads, and over what, where that is comparable.
+fn place(addr: &Multiaddr) -> Option<(Place, Carrier)> {
+    let carrier = address::carrier(addr);
+    if carrier == Carrier::Other || address::is_relayed(addr) {
+        return None;
+    }
+    let place = (address::ip(addr)?.to_canonical(), address::port(addr)?, address::is_udp(addr));
+    Some((place, carrier))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! A dial in flight: one task that races the addresses of a peer for all who want it.
+
+use super::{
+    attempt::{Attempt, Attempted, is_wrong_peer},
+    lines::{End, LineState, Lines},
+    options::Priority,
+    plan::{Given, Manner, Resolved},
+    race::{Race, Step},
+    report::{AddrOutcome, DialError, Dialed},
+    request::{Accept, Key},
+};
+use crate::{
+    connection::SwarmConn,
+    error::{AttemptError, Stage},
+    pipeline::admit::Approved,
+    swarm::Inner,
+};
+use futures::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
+use skep_api::{Multiaddr, PeerId, address, error::Retry};
+use std::sync::Arc;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+
+/// Somebody who wants a connection.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) given: Vec<Given>,
+    pub(super) manner: Manner,
+    pub(super) waiter: Waiter,
+}
+
+/// Somebody who waits for the outcome.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) accept: Accept,
+    pub(super) priority: Priority,
+    pub(super) deadline: Instant,
+    pub(super) answer: oneshot::Sender<Result<Dialed, DialError>>,
+}
+
+/// One dial, from the first who asks to the last who is answered.
+pub(super) struct Flight {
+    pub(super) node: Arc<Inner>,
+    pub(super) peer: Option<PeerId>,
+    pub(super) lines: Lines,
+    pub(super) race: Race,
+    pub(super) resolving: FuturesUnordered<BoxFuture<'static, Resolved>>,
+    /// Woken when an attempt makes progress, and when the peer connects by itself.
+    pub(super) wake: Arc<Notify>,
+    /// Where others find it; `None` for a dial that is not shared.
+    place: Option<(Key, u64)>,
+    requests: mpsc::Receiver<Request>,
+    waiters: Vec<Waiter>,
+    attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
+    /// The addresses as they were given, for the memory of failures.
+    asked: Vec<Multiaddr>,
+}
+
+impl Flight {
+    pub(super) fn new(
+        node: Arc<Inner>,
+        peer: Option<PeerId>,
+        place: Option<(Key, u64)>,
+        requests: mpsc::Receiver<Request>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let limit = node.dialer.settings.max_outstanding_per_peer as usize;
+        Self {
+            peer,
+            lines: Lines::new(),
+            race: Race::new(limit, Instant::now()),
+            resolving: FuturesUnordered::new(),
+            wake,
+            place,
+            requests,
+            waiters: Vec::new(),
+            attempts: FuturesUnordered::new(),
+            asked: Vec::new(),
+            node,
+        }
+    }
+
+    /// Runs until everybody has an answer. Dropping the future closes all sockets of the dial.
+    pub(super) async fn run(mut self) {
+        loop {
+            while let Ok(request) = self.requests.try_recv() {
+                self.request(request);
+            }
+            self.watch_attempts();
+            self.take_arrivals();
+            self.expire();
+            if self.waiters.is_empty() {
+                if self.leave() {
+                    return;
+                }
+                continue;
+            }
+            self.start();
+            if self.is_over() && self.leave() {
+                return self.fail();
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits for something to happen, and takes it in.
+    async fn wait(&mut self) {
+        let next = self.next_moment();
+        let at = async {
+            match next {
+                Some(moment) => tokio::time::sleep_until(moment).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(attempted) = self.attempts.next() => self.attempted(attempted),
+            Some(resolved) = self.resolving.next() => self.resolved(resolved),
+            Some(request) = self.requests.recv() => self.request(request),
+            () = self.wake.notified() => {}
+            () = at => {}
+        }
+    }
+
+    /// When something is due by itself.
+    fn next_moment(&mut self) -> Option<Instant> {
+        // What was due has been started: this only looks.
+        let start = match self.race.peek(Instant::now()) {
+            Step::WaitUntil(moment) => Some(moment),
+            _ => None,
+        };
+        let retries = self.lines.all.iter().filter_map(|line| match line.state {
+            LineState::Retrying(_, at) if self.race.has_room() => Some(at),
+            _ => None,
+        });
+        let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
+        start.into_iter().chain(retries).chain(deadlines).min()
+    }
+
+    fn request(&mut self, request: Request) {
+        let Request { given, manner, waiter } = request;
+        self.waiters.push(waiter);
+        let room = super::lines::MAX_LINES.saturating_sub(self.asked.len());
+        self.asked.extend(given.iter().take(room).map(|given| given.addr.clone()));
+        self.plan(given, manner);
+    }
+
+    /// Starts what is due.
+    fn start(&mut self) {
+        let now = Instant::now();
+        for position in 0..self.lines.all.len() {
+            let due = self
+                .lines
+                .all
+                .get(position)
+                .is_some_and(|line| matches!(&line.state, LineState::Retrying(_, at) if *at <= now));
+            if due && self.race.has_room() {
+                self.race.started(now);
+                self.attempt(position);
+            }
+        }
+        while let Step::Start(position) = self.race.next(now) {
+            self.attempt(position);
+        }
+    }
+
+    fn attempt(&mut self, position: usize) {
+        let priority = self.waiters.iter().map(|waiter| waiter.priority).max().unwrap_or_default();
+        let Some(line) = self.lines.all.get_mut(position) else { return };
+        let (LineState::Waiting(target) | LineState::Retrying(target, _)) =
+            std::mem::replace(&mut line.state, LineState::Running)
+        else {
+            return;
+        };
+        let expected = self.peer.or_else(|| address::peer(&line.addr));
+        let progress = Arc::clone(&line.progress);
+        let attempt = Attempt { line: position, target, expected, priority, progress };
+        self.attempts.push(Box::pin(attempt.run(Arc::clone(&self.node))));
+    }
+
+    /// Gives those whose connection stands their head start.
+    fn watch_attempts(&mut self) {
+        for line in &mut self.lines.all {
+            if matches!(line.state, LineState::Running)
+                && line.progress.stage() > Stage::Connect
+                && let Some(head_start) = line.head_start.take()
+            {
+                self.race.connected(head_start, Instant::now());
+            }
+        }
+    }
+
+    fn attempted(&mut self, attempted: Attempted) {
+        let Attempted { line, target, result } = attempted;
+        let established = match result {
+            Ok(established) => established,
+            Err(error) => return self.failed(line, target, error),
+        };
+        match self.node.register(established) {
+            Ok(connection) => self.connected(line, &connection),
+            Err(error) => {
+                self.failed(line, target, error);
+                // The peer may have come first and taken the last place there was for it.
+                if self.place.is_some() {
+                    self.take_existing();
+                }
+            }
+        }
+    }
+
+    fn connected(&mut self, position: usize, connection: &SwarmConn) {
+        self.race.ended();
+        let Some(line) = self.lines.all.get_mut(position) else { return };
+        line.end(AddrOutcome::Connected { connection: connection.id() });
+        let (addr, started) = (line.addr.clone(), line.progress.started());
+        let expected = self.peer.or_else(|| address::peer(&addr));
+        self.node.dialer.succeeded(expected, &addr);
+        for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+            self.node.dialer.given_up(expected, line, started);
+        }
+        self.answer(connection, false, |_| true);
+    }
+
+    fn failed(&mut self, position: usize, target: Approved, error: AttemptError) {
+        self.race.failed();
+        let now = Instant::now();
+        let (peer, begun) = (self.peer, self.lines.begun);
+        let Some(line) = self.lines.all.get_mut(position) else { return };
+        let dialer = &self.node.dialer;
+        let retry = (error.cause.retry() == Retry::Soon)
+            .then(|| dialer.retry.delay(line.retries, dialer.random()))
+            .flatten()
+            .map(|delay| super::later(now, delay))
+            .filter(|at| *at <= super::later(begun, dialer.retry.max_elapsed.0));
+        if let Some(at) = retry {
+            line.retries = line.retries.saturating_add(1);
+            line.state = LineState::Retrying(target, at);
+            return;
+        }
+        let expected = peer.or_else(|| address::peer(&line.addr));
+        dialer.failed(expected, &line.addr, &error);
+        if let (Some(expected), true) = (expected, is_wrong_peer(&error)) {
+            // Only this address: one that is stale, or a lie, must not cost the peer the others.
+            self.node.forget_addr(&expected, line.resolved_from.as_ref().unwrap_or(&line.addr));
+        }
+        if line.progress.started().is_some() {
+            line.end(AddrOutcome::Failed(Arc::new(error)));
+        } else {
+            line.skip(error);
+        }
+    }
+
+    /// Whether the peer has connected by itself, and that should end the dial.
+    ///
+    /// When two nodes dial each other at the same time and both were content with what comes first, each could give up
+    /// the very connection that the other takes. So the one with the greater id goes on once a connection of its own
+    /// stands; the other one takes what comes.
+    fn take_arrivals(&mut self) {
+        let (Some(peer), Some(_)) = (self.peer, &self.place) else { return };
+        let under_way =
+            self.lines.all.iter().any(|line| {
+                matches!(line.state, LineState::Running) && line.progress.stage() > Stage::Connect
+            });
+        if self.node.local_peer > peer && under_way {
+            return;
+        }
+        self.take_existing();
+    }
+
+    /// Answers those for whom a connection that is there will do.
+    fn take_existing(&mut self) {
+        let Some(peer) = self.peer else { return };
+        for accept in [Accept::Direct, Accept::PreferDirect, Accept::Any] {
+            if let Some(connection) = self.node.acceptable(&peer, accept) {
+                self.answer(&connection, true, |waiter| waiter.accept == accept);
+            }
+        }
+    }
+
+    fn answer(&mut self, connection: &SwarmConn, existing: bool, which: impl Fn(&Waiter) -> bool) {
+        let served = |waiter: &Waiter| {
+            // A relayed connection is what a dial gives when there is no other, but never to one who wants a direct one.
+            which(waiter) && (waiter.accept != Accept::Direct || !connection.is_limited())
+        };
+        let (served, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| served(waiter));
+        self.waiters = waiting;
+        if served.is_empty() {
+            return;
+        }
+        let mut report = self.lines.report(self.peer, End::Over);
+        report.existing = existing;
+        let dialed = Dialed { connection: connection.clone(), report: Arc::new(report) };
+        for waiter in served {
+            // Whoever has stopped waiting has an answer of their own.
+            let _ = waiter.answer.send(Ok(dialed.clone()));
+        }
+    }
+
+    /// Answers those whose time is over.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        if self.waiters.iter().all(|waiter| waiter.deadline > now) {
+            return;
+        }
+        let (late, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
+        self.waiters = waiting;
+        let error = DialError::all_failed(self.lines.report(self.peer, End::Deadline));
+        for waiter in late {
+            let _ = waiter.answer.send(Err(error.clone()));
+        }
+        if self.waiters.is_empty() {
+            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+                let expected = self.peer.or_else(|| address::peer(&line.addr));
+                self.node.dialer.given_up(expected, line, None);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.lines.all.iter().any(super::lines::Line::is_open)
+    }
+
+    /// Takes the dial out of sight, unless somebody has joined it at the last moment.
+    fn leave(&mut self) -> bool {
+        match &self.place {
+            None => true,
+            Some((key, id)) => self.node.dialer.flights.leave(key, *id, || self.requests.is_empty()),
+        }
+    }
+
+    /// All addresses have failed.
+    fn fail(&mut self) {
+        if self.place.is_some() {
+            self.take_existing();
+        }
+        if self.waiters.is_empty() {
+            return;
+        }
+        let report = self.lines.report(self.peer, End::Over);
+        let tried = report.num_addrs_tried() > 0;
+        let error = DialError::all_failed(report);
+        if let (Some(peer), true) = (self.peer, tried) {
+            self.node.dialer.negative.failed(peer, &self.asked, error.code(), Instant::now());
+        }
+        for waiter in std::mem::take(&mut self.waiters) {
+            let _ = waiter.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+impl Drop for Flight {
+    /// Also when the task ends by a panic of a plugin: the next dial to the peer is a new one.
+    fn drop(&mut self) {
+        if let Some((key, id)) = &self.place {
+            self.node.dialer.flights.leave(key, *id, || true);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The addresses of one dial, and how far each has come.
+
+use super::report::{AddrOutcome, AddrReport, DialReport};
+use crate::{
+    error::{AttemptError, Cause, Stage},
+    pipeline::{admit::Approved, progress::Progress},
+};
+use skep_api::{Multiaddr, PeerId};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Most addresses of one dial; the others are counted only.
+pub(super) const MAX_LINES: usize = 256;
+
+/// The addresses of one dial.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) begun: Instant,
+    pub(super) all: Vec<Line>,
+    pub(super) omitted: usize,
+}
+
+/// One address.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) addr: Multiaddr,
+    pub(super) resolved_from: Option<Multiaddr>,
+    pub(super) worked: bool,
+    pub(super) state: LineState,
+    pub(super) progress: Arc<Progress>,
+    pub(super) retries: u32,
+    pub(super) ended: Option<Instant>,
+    /// How long those behind it wait once it has connected; taken when it has.
+    pub(super) head_start: Option<Duration>,
+}
+
+/// How far an address has come.
+#[derive(Debug)]
+pub(super) enum LineState {
+    /// It holds a name that is being looked up.
+    Resolving,
+    /// It has been looked up: the addresses that came of it have lines of their own.
+    Resolved,
+    /// It can be started.
+    Waiting(Approved),
+    /// It is being tried.
+    Running,
+    /// It is tried again then.
+    Retrying(Approved, Instant),
+    /// It has come to its end.
+    Done(AddrOutcome),
+}
+
+/// Why a report is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There is a connection, or nothing is left to try.
+    Over,
+    /// The time of the one who gets the report is over.
+    Deadline,
+}
+
+impl Line {
+    pub(super) fn new(addr: Multiaddr, resolved_from: Option<Multiaddr>, progress: Progress) -> Self {
+        Self {
+            addr,
+            resolved_from,
+            worked: false,
+            state: LineState::Resolving,
+            progress: Arc::new(progress),
+            retries: 0,
+            ended: None,
+            head_start: None,
+        }
+    }
+
+    pub(super) fn skip(&mut self, error: AttemptError) {
+        self.state = LineState::Done(AddrOutcome::Skipped(Arc::new(error)));
+    }
+
+    pub(super) fn end(&mut self, outcome: AddrOutcome) {
+        self.state = LineState::Done(outcome);
+        self.ended = Some(Instant::now());
+    }
+
+    /// Whether it was passed over, which another request may see differently.
+    pub(super) fn is_skipped(&self) -> bool {
+        matches!(self.state, LineState::Done(AddrOutcome::Skipped(_)))
+    }
+
+    /// Whether it has not come to its end.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.state, LineState::Done(_) | LineState::Resolved)
+    }
+
+    fn outcome(&self, begun: Instant, end: End) -> AddrOutcome {
+        let elapsed = begun.elapsed();
+        match (&self.state, end) {
+            (LineState::Done(outcome), _) => outcome.clone(),
+            (LineState::Running | LineState::Retrying(..), End::Deadline)
+                if self.progress.started().is_some() =>
+            {
+                let after = self.progress.started().map_or(elapsed, |started| started.elapsed());
+                AddrOutcome::Failed(Arc::new(self.progress.timed_out(after)))
+            }
+            (LineState::Resolving, End::Deadline) => {
+                let error = AttemptError::new(Stage::Resolve, "", Cause::TimedOut(elapsed));
+                AddrOutcome::Failed(Arc::new(error))
+            }
+            (_, End::Deadline) => {
+                AddrOutcome::Skipped(Arc::new(AttemptError::new(Stage::Queue, "", Cause::TimedOut(elapsed))))
+            }
+            (LineState::Resolving, End::Over) => AddrOutcome::Cancelled { stage: Stage::Resolve },
+            (_, End::Over) => AddrOutcome::Cancelled { stage: self.progress.stage() },
+        }
+    }
+
+    /// Of a name, how long it was looked up.
+    fn elapsed(&self, begun: Instant, started: Option<Instant>) -> Duration {
+        match (started, self.ended) {
+            (Some(started), ended) => ended.unwrap_or_else(Instant::now).saturating_duration_since(started),
+            (None, Some(ended)) => ended.saturating_duration_since(begun),
+            (None, None) => Duration::ZERO,
+        }
+    }
+
+    fn report(&self, begun: Instant, end: End) -> AddrReport {
+        let started = self.progress.started();
+        AddrReport {
+            addr: self.addr.clone(),
+            resolved_from: self.resolved_from.clone(),
+            started: started.map(|started| started.saturating_duration_since(begun)),
+            elapsed: self.elapsed(begun, started),
+            retries: self.retries,
+            outcome: self.outcome(begun, end),
+        }
+    }
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self { begun: Instant::now(), all: Vec::new(), omitted: 0 }
+    }
+
+    pub(super) fn position(&self, addr: &Multiaddr) -> Option<usize> {
+        self.all.iter().position(|line| line.addr == *addr)
+    }
+
+    /// Lines that were tried, or are.
+    pub(super) fn tried(&self) -> usize {
+        let tried = |line: &&Line| {
+            line.progress.started().is_some()
+                || matches!(line.state, LineState::Running | LineState::Retrying(..))
+        };
+        self.all.iter().filter(tried).count()
+    }
+
+    pub(super) fn report(&self, peer: Option<PeerId>, end: End) -> DialReport {
+        let lines = self.all.iter().filter(|line| !matches!(line.state, LineState::Resolved));
+        let mut addrs: Vec<_> = lines.map(|line| line.report(self.begun, end)).collect();
+        addrs.sort_by_key(|addr| addr.started.unwrap_or(Duration::MAX));
+        DialReport { peer, existing: false, addrs, omitted: self.omitted, elapsed: self.begun.elapsed() }
+    }
+}

@@ -1,0 +1,308 @@
+//! Asking for a connection: what is there already, what is in flight, and only then a new dial.
+
+use super::{
+    flight::{Flight, Request, Waiter},
+    later,
+    options::DialOptions,
+    plan::{Given, Manner},
+    report::{DialError, DialReport, Dialed},
+};
+use crate::{connection::SwarmConn, error::Cause, swarm::Inner};
+use skep_api::{Multiaddr, PeerId, address, resources::LimitExceeded, security::Role};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Most who may join one dial before it has taken them in.
+const MAX_JOINING: usize = 4096;
+
+/// What is to be dialled.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A peer, wherever it is known to be.
+    Peer(PeerId),
+    /// An address, whoever is there if it names no peer.
+    Addr(Multiaddr),
+}
+
+impl Target {
+    fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Peer(peer) => Some(*peer),
+            Self::Addr(addr) => address::peer(addr),
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Peer(peer) => Key::Peer(*peer),
+            Self::Addr(addr) => address::peer(addr).map_or_else(|| Key::Addr(addr.clone()), Key::Peer),
+        }
+    }
+}
+
+/// By what a dial in flight is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Peer(PeerId),
+    /// An address without a peer.
+    Addr(Multiaddr),
+}
+
+/// Which connections that are there already will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accept {
+    /// Direct ones, and a dial is to make no other.
+    Direct,
+    /// Direct ones; for a limited one there is still a dial.
+    PreferDirect,
+    /// Any.
+    Any,
+}
+
+impl DialOptions {
+    fn accept(&self) -> Accept {
+        match (self.force_direct, self.allow_limited) {
+            (true, _) => Accept::Direct,
+            (false, true) => Accept::Any,
+            (false, false) => Accept::PreferDirect,
+        }
+    }
+}
+
+/// The dials in flight that can be joined.
+#[derive(Debug, Default)]
+pub(crate) struct Flights(Mutex<HashMap<Key, InFlight>>);
+
+#[derive(Debug)]
+struct InFlight {
+    id: u64,
+    requests: mpsc::Sender<Request>,
+    wake: Arc<Notify>,
+    /// Those who wait for it. The last one to go ends it.
+    interested: usize,
+    cancel: CancellationToken,
+}
+
+/// Somebody's interest in a dial in flight.
+struct Interest {
+    node: Arc<Inner>,
+    key: Key,
+    id: u64,
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        let mut flights = self.node.dialer.flights.lock();
+        let Some(flight) = flights.get_mut(&self.key).filter(|flight| flight.id == self.id) else { return };
+        flight.interested = flight.interested.saturating_sub(1);
+        if flight.interested == 0 {
+            flight.cancel.cancel();
+            flights.remove(&self.key);
+        }
+    }
+}
+
+impl Flights {
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Takes a dial out, if `when` holds while nobody can join it. Whether nobody can any more.
+    pub(super) fn leave(&self, key: &Key, id: u64, when: impl FnOnce() -> bool) -> bool {
+        let mut flights = self.lock();
+        if flights.get(key).is_none_or(|flight| flight.id != id) {
+            return true;
+        }
+        let leave = when();
+        if leave {
+            flights.remove(key);
+        }
+        leave
+    }
+
+    /// A peer has connected: whoever dials it should know.
+    pub(crate) fn arrived(&self, peer: PeerId) {
+        if let Some(flight) = self.lock().get(&Key::Peer(peer)) {
+            flight.wake.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, InFlight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Gives a connection to the target. Dropping the future ends the dial, unless others wait for it.
+    pub(crate) async fn dial(
+        self: &Arc<Self>,
+        target: Target,
+        options: DialOptions,
+    ) -> Result<Dialed, DialError> {
+        let peer = target.peer();
+        let refuse = |cause| Err(DialError::refused(peer, cause));
+        if self.tasks.cancelled().is_cancelled() {
+            return refuse(Cause::ShuttingDown);
+        }
+        if peer == Some(self.local_peer) {
+            return refuse(Cause::OwnAddress);
+        }
+        if let Some(connection) = self.existing(&target, &options) {
+            let report = DialReport { peer, existing: true, ..DialReport::default() };
+            return Ok(Dialed { connection, report: Arc::new(report) });
+        }
+        if options.no_dial {
+            return refuse(Cause::NotConnected);
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = self.request(&target, &options, answer);
+        // Either of them ends the dial when nobody waits any more.
+        let (_alone, _interest) = if options.always {
+            (Some(self.take_off_alone(peer, request)?), None)
+        } else {
+            (None, Some(self.join(target.key(), peer, request, &options)?))
+        };
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) if self.tasks.cancelled().is_cancelled() => refuse(Cause::ShuttingDown),
+            Err(_) => refuse(Cause::Panicked),
+        }
+    }
+
+    /// A live connection that the caller would be content with.
+    fn existing(&self, target: &Target, options: &DialOptions) -> Option<SwarmConn> {
+        if options.always {
+            return None;
+        }
+        match target.key() {
+            Key::Peer(peer) => self.acceptable(&peer, options.accept()),
+            Key::Addr(addr) => {
+                let there = |conn: &SwarmConn| conn.info().role == Role::Dialer && conn.info().remote == addr;
+                self.all().into_iter().find(there)
+            }
+        }
+    }
+
+    /// The best live connection to a peer among those that will do.
+    pub(super) fn acceptable(&self, peer: &PeerId, accept: Accept) -> Option<SwarmConn> {
+        self.best_of(peer, |conn| accept == Accept::Any || !conn.is_limited())
+    }
+
+    fn request(
+        &self,
+        target: &Target,
+        options: &DialOptions,
+        answer: oneshot::Sender<Result<Dialed, DialError>>,
+    ) -> Request {
+        let now = Instant::now();
+        let limit = self.dialer.settings.timeout.0;
+        let limit = options.timeout.map_or(limit, |timeout| timeout.min(limit));
+        let deadline = later(now, limit);
+        let deadline = options.deadline.map_or(deadline, |wanted| wanted.min(deadline));
+        let waiter = Waiter { accept: options.accept(), priority: options.priority, deadline, answer };
+        let manner = Manner { force_direct: options.force_direct, ignore_backoff: options.ignore_backoff };
+        Request { given: self.known(target, options), manner, waiter }
+    }
+
+    /// The addresses to dial.
+    fn known(&self, target: &Target, options: &DialOptions) -> Vec<Given> {
+        let plain = |addr: &Multiaddr| Given { addr: addr.clone(), worked: false, resolved_from: None };
+        match (target, &options.addresses, &self.stack.peerstore) {
+            (Target::Addr(addr), Some(more), _) => std::iter::once(addr).chain(more).map(plain).collect(),
+            (Target::Addr(addr), None, _) => vec![plain(addr)],
+            (Target::Peer(_), Some(addrs), _) => addrs.iter().map(plain).collect(),
+            (Target::Peer(peer), None, Some(store)) => {
+                let known = store.object.addrs(peer).into_iter();
+                known.map(|a| Given { worked: a.worked(), addr: a.addr, resolved_from: None }).collect()
+            }
+            (Target::Peer(_), None, None) => Vec::new(),
+        }
+    }
+
+    /// Joins the dial in flight to the same target, or starts one.
+    fn join(
+        self: &Arc<Self>,
+        key: Key,
+        peer: Option<PeerId>,
+        request: Request,
+        options: &DialOptions,
+    ) -> Result<Interest, DialError> {
+        let refuse = |cause| Err(DialError::refused(peer, cause));
+        let left_alone = self.left_alone(peer, &request).filter(|_| !options.ignore_backoff);
+        let mut flights = self.dialer.flights.lock();
+        if let Some(flight) = flights.get_mut(&key) {
+            if flight.requests.try_send(request).is_err() {
+                return refuse(Cause::Overloaded(LimitExceeded {
+                    scope: "callers of one dial".into(),
+                    current: flight.interested as u64,
+                    limit: MAX_JOINING as u64,
+                    key: "dial.max_queued".into(),
+                }));
+            }
+            flight.interested = flight.interested.saturating_add(1);
+            return Ok(Interest { node: Arc::clone(self), key, id: flight.id });
+        }
+        if request.given.is_empty() {
+            return refuse(Cause::NoAddresses);
+        }
+        if let Some(cause) = left_alone {
+            return refuse(cause);
+        }
+        let id = self.new_id();
+        let (requests, receiver) = mpsc::channel(MAX_JOINING);
+        // There is room for the first.
+        let _ = requests.try_send(request);
+        let (wake, cancel) = (Arc::new(Notify::new()), CancellationToken::new());
+        let flight =
+            Flight::new(Arc::clone(self), peer, Some((key.clone(), id)), receiver, Arc::clone(&wake));
+        flights.insert(key.clone(), InFlight { id, requests, wake, interested: 1, cancel: cancel.clone() });
+        drop(flights);
+        self.take_off(flight, cancel);
+        Ok(Interest { node: Arc::clone(self), key, id })
+    }
+
+    /// Why the peer should be left alone, if it should.
+    fn left_alone(&self, peer: Option<PeerId>, request: &Request) -> Option<Cause> {
+        let now = Instant::now();
+        // A change of the network clears what is asked for next.
+        self.dialer.host(now);
+        let addrs: Vec<_> = request.given.iter().map(|given| given.addr.clone()).collect();
+        let failed = self.dialer.negative.check(&peer?, &addrs, now)?;
+        Some(Cause::PeerBackoff { left: failed.until.saturating_duration_since(now), last: failed.last })
+    }
+
+    /// A dial for one caller.
+    fn take_off_alone(
+        self: &Arc<Self>,
+        peer: Option<PeerId>,
+        request: Request,
+    ) -> Result<DropGuard, DialError> {
+        if request.given.is_empty() {
+            return Err(DialError::refused(peer, Cause::NoAddresses));
+        }
+        let (requests, receiver) = mpsc::channel(1);
+        let _ = requests.try_send(request);
+        let flight = Flight::new(Arc::clone(self), peer, None, receiver, Arc::new(Notify::new()));
+        let cancel = CancellationToken::new();
+        self.take_off(flight, cancel.clone());
+        Ok(cancel.drop_guard())
+    }
+
+    fn take_off(&self, flight: Flight, cancel: CancellationToken) {
+        let stop = self.tasks.cancelled().clone();
+        self.tasks.spawn("dial", async move {
+            tokio::select! {
+                () = flight.run() => {}
+                () = cancel.cancelled() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,193 @@
+//! What the dialler remembers between dials, to be looked at and cleared.
+
+use super::{
+    backoff::{Backoff, Curve, Negative},
+    black_hole::{BlackHoles, PathState},
+    budget::Budget,
+    interfaces::{self, Interfaces},
+    request::Flights,
+    retry::RetryConfig,
+    settings::DialSettings,
+};
+use crate::tasks::Tasks;
+use skep_api::{Multiaddr, PeerId, address, security::Role};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The dialler of a node.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(super) settings: DialSettings,
+    pub(super) retry: RetryConfig,
+    pub(super) budget: Arc<Budget>,
+    pub(super) backoff: Backoff,
+    pub(super) negative: Negative,
+    pub(super) black_holes: BlackHoles,
+    pub(super) flights: Flights,
+    interfaces: Interfaces,
+    random: Mutex<fastrand::Rng>,
+}
+
+/// What the dialler of a node does and remembers at one moment.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DialState {
+    /// Dials under way.
+    pub in_flight: usize,
+    /// Addresses that are being tried.
+    pub outstanding: usize,
+    /// Tries that wait for room.
+    pub queued: usize,
+    /// Addresses that are left alone because they failed.
+    pub addrs: Vec<LeftAloneAddr>,
+    /// Peers that are left alone because all of their addresses failed.
+    pub peers: Vec<LeftAlonePeer>,
+    /// The paths that are watched for swallowing packets.
+    pub paths: Vec<PathState>,
+}
+
+/// An address that is left alone because it failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LeftAloneAddr {
+    /// The peer that was wanted there; `None` where the address was dialled without one.
+    pub peer: Option<PeerId>,
+    /// The address.
+    pub addr: Multiaddr,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The code of the last failure.
+    pub last: &'static str,
+    /// How long it is still left alone.
+    pub left: Duration,
+}
+
+/// A peer that is left alone because all of its addresses failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LeftAlonePeer {
+    /// The peer.
+    pub peer: PeerId,
+    /// The code of the failure that got furthest.
+    pub last: &'static str,
+    /// How long it is still left alone.
+    pub left: Duration,
+}
+
+/// What the dialler should forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Forget {
+    /// All of it, what is known of paths included.
+    All,
+    /// What is remembered of one peer and of its addresses.
+    Peer(PeerId),
+    /// What is remembered of one address, whichever peer was wanted there.
+    Addr(Multiaddr),
+}
+
+impl Dialer {
+    pub(crate) fn new(settings: DialSettings, retry: RetryConfig, tasks: Tasks) -> Self {
+        Self::with_interfaces(settings, retry, tasks, interfaces::of_the_system)
+    }
+
+    fn with_interfaces(
+        settings: DialSettings,
+        retry: RetryConfig,
+        tasks: Tasks,
+        look: fn() -> BTreeSet<IpAddr>,
+    ) -> Self {
+        let curve = Curve {
+            base: settings.backoff_base.0,
+            step: settings.backoff_step.0,
+            max: settings.backoff_max.0,
+        };
+        Self {
+            budget: Budget::new(settings.limits(), tasks),
+            backoff: Backoff::new(curve, settings.backoff_entries),
+            negative: Negative::new(settings.negative_ttl.0, settings.negative_entries),
+            black_holes: BlackHoles::new(settings.black_hole_window, settings.black_hole_min_successes),
+            flights: Flights::default(),
+            interfaces: Interfaces::new(look),
+            random: Mutex::default(),
+            settings,
+            retry,
+        }
+    }
+
+    /// The addresses of this host. If they have changed, what failed before may work now: it is forgotten.
+    pub(super) fn host(&self, now: Instant) -> Arc<BTreeSet<IpAddr>> {
+        let (ips, changed) = self.interfaces.current(now);
+        if changed {
+            tracing::info!("The addresses of this host have changed: what failed before is dialled again.");
+            self.forget(&Forget::All);
+        }
+        ips
+    }
+
+    /// A connection was registered. A peer that connects by itself is there again.
+    pub(crate) fn connected(&self, role: Role, peer: PeerId) {
+        if role == Role::Listener {
+            self.negative.forget_peer(&peer);
+        }
+        self.flights.arrived(peer);
+    }
+
+    /// From 0 to 1.
+    pub(super) fn random(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    pub(crate) fn state(&self) -> DialState {
+        let now = Instant::now();
+        let left = |until: Instant| until.saturating_duration_since(now);
+        let (outstanding, queued) = self.budget.load();
+        let addrs = self.backoff.list(now).into_iter().map(|(peer, addr, failures)| LeftAloneAddr {
+            peer,
+            addr,
+            failures: failures.count,
+            last: failures.last,
+            left: left(failures.until),
+        });
+        let peers = self.negative.list(now).into_iter().map(|(peer, entry)| LeftAlonePeer {
+            peer,
+            last: entry.last,
+            left: left(entry.until),
+        });
+        DialState {
+            in_flight: self.flights.len(),
+            outstanding,
+            queued,
+            addrs: addrs.collect(),
+            peers: peers.collect(),
+            paths: self.black_holes.states(),
+        }
+    }
+
+    /// Forgets failures; how many addresses and peers those were.
+    pub(crate) fn forget(&self, what: &Forget) -> usize {
+        let (addrs, peers) = match what {
+            Forget::All => {
+                self.black_holes.reset();
+                (self.backoff.forget(|_, _| true), self.negative.forget(|_| true))
+            }
+            Forget::Peer(wanted) => (
+                self.backoff.forget(|peer, _| peer == Some(wanted)),
+                self.negative.forget(|peer| peer == wanted),
+            ),
+            Forget::Addr(wanted) => {
+                let (wanted, of) = (address::without_peer(wanted), address::peer(wanted));
+                let addrs = self
+                    .backoff
+                    .forget(|peer, addr| *addr == wanted && of.is_none_or(|of| peer == Some(&of)));
+                (addrs, self.negative.forget(|peer| of.is_some_and(|of| *peer == of)))
+            }
+        };
+        addrs.saturating_add(peers)
+    }
+}
