@@ -3,7 +3,7 @@
 
 mod doubles;
 
-use doubles::{muxer, plugin, policy, security, transport};
+use doubles::{muxer, plugin, policy, ranker, security, transport};
 use skep_testkit::{Property, harness::Fixture, run_all, suite};
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -149,6 +149,24 @@ doubles! { pruner_fails:
     pruner_p2: policy::PrunerFault::PrunesAtTheLowMark => ["p2_nothing_goes_at_or_below_the_low_mark"];
     pruner_p3: policy::PrunerFault::ProtectionIsIgnored => ["p3_protected_connections_stay"];
     pruner_p4: policy::PrunerFault::EachAnswerIsAnother => ["p4_equal_snapshots_get_equal_answers"];
+}
+
+fn ranker_fails(fault: ranker::Fault, failing: &[&str]) {
+    let build = move || {
+        Arc::new(ranker::Alphabet { fault, asked: AtomicUsize::new(0) })
+            as Arc<dyn skep_api::ranker::DialRanker>
+    };
+    let fixture = suite::ranker::Fixture::new(build);
+    expect(&suite::ranker::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { ranker_fails:
+    a_right_ranker: ranker::Fault::Nothing => [];
+    ranker_k1_lost: ranker::Fault::OneOfMoreThanEightIsLost => ["k1_every_address_comes_back_exactly_once"];
+    ranker_k1_twice: ranker::Fault::TheLastComesTwice => ["k1_every_address_comes_back_exactly_once"];
+    ranker_k2: ranker::Fault::EveryOtherAnswerIsTurned => ["k2_equal_input_gives_equal_output"];
+    ranker_k3: ranker::Fault::TheFirstWaitsLikeTheOthers => ["k3_the_first_address_is_not_held_back"];
+    ranker_k4: ranker::Fault::ManyAreWaitedFor => ["k4_a_long_list_is_ranked_without_a_wait"];
 }
 
 fn resolver_fails(fault: policy::ResolverFault, failing: &[&str]) {
