@@ -7,7 +7,12 @@ use skep_api::{
     ConfigSection, PluginConfig,
     config::{DurationText, NoConfig, ValueOrigin},
 };
-use skep_policies::{gate::ip_filter, pruner::watermark, resolver::dns};
+use skep_policies::{
+    gate::ip_filter,
+    pruner::watermark,
+    ranker::{sequential, smart},
+    resolver::dns,
+};
 use std::collections::BTreeMap;
 
 const VALID: &str = include_str!("../testdata/valid.toml");
@@ -33,6 +38,19 @@ fn valid_tables_are_read() {
     assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
     let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
     assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
+    let ranker: smart::Config = section(VALID, "ranker", "smart").decode().unwrap();
+    assert_eq!(
+        ranker,
+        smart::Config {
+            public_delay: DurationText::millis(200),
+            private_delay: DurationText::secs(0),
+            relay_delay: DurationText::secs(1),
+            public_other_delay: DurationText::secs(2),
+            private_other_delay: DurationText::secs(30),
+        }
+    );
+    let ranker: sequential::Config = section(VALID, "ranker", "sequential").decode().unwrap();
+    assert_eq!(ranker, sequential::Config { delay: Some(DurationText::secs(300)) });
     let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
     assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
     section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
@@ -43,6 +61,11 @@ fn an_empty_table_is_the_default() {
     let empty = |path: &str| ConfigSection::empty(path);
     assert_eq!(empty("gate.ip_filter").decode::<ip_filter::Config>().unwrap(), ip_filter::Config::default());
     assert_eq!(empty("resolver.dns").decode::<dns::Config>().unwrap(), dns::Config::default());
+    assert_eq!(empty("ranker.smart").decode::<smart::Config>().unwrap(), smart::Config::default());
+    assert_eq!(
+        empty("ranker.sequential").decode::<sequential::Config>().unwrap(),
+        sequential::Config::default()
+    );
     assert_eq!(
         empty("pruner.watermark").decode::<watermark::Config>().unwrap(),
         watermark::Config::default()
@@ -53,6 +76,8 @@ fn an_empty_table_is_the_default() {
 fn a_table_is_read_by_the_file_of_its_name() {
     assert!(ip_filter::PLUGIN.origin.config_file.ends_with("policies/src/gate/ip_filter.rs"));
     assert!(dns::PLUGIN.origin.config_file.ends_with("policies/src/resolver/dns.rs"));
+    assert!(smart::PLUGIN.origin.config_file.ends_with("policies/src/ranker/smart.rs"));
+    assert!(sequential::PLUGIN.origin.config_file.ends_with("policies/src/ranker/sequential.rs"));
     assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
 }
 
@@ -89,6 +114,36 @@ fn messages_of_dns() {
          allowed: 1ms to 5m\n  \
          4. resolver.dns.attempts: 0 is out of range [file skep.toml]\n    \
          allowed: 1 to 10"
+    );
+}
+
+#[test]
+fn messages_of_smart() {
+    assert_eq!(
+        refusal::<smart::Config>("ranker", "smart"),
+        "6 problems in the configuration:\n  \
+         1. ranker.smart.delay: unknown key [file skep.toml]\n    \
+         keys here: private_delay, private_other_delay, public_delay, public_other_delay, relay_delay\n  \
+         2. ranker.smart.private_delay: invalid type: integer `30`, expected a duration with a unit, such as \"250ms\", \"5s\", \"2m\" or \"1h\" [file skep.toml]\n    \
+         The stagger between addresses of this host and its networks, up to `\"30s\"`. Default `\"30ms\"`.\n  \
+         3. ranker.smart.public_delay: 31s is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         4. ranker.smart.relay_delay: 1m is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         5. ranker.smart.public_other_delay: 1h is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         6. ranker.smart.private_other_delay: 30001ms is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s"
+    );
+}
+
+#[test]
+fn messages_of_sequential() {
+    assert_eq!(
+        refusal::<sequential::Config>("ranker", "sequential"),
+        "1 problem in the configuration:\n  \
+         1. ranker.sequential.delay: 0s is out of range [file skep.toml]\n    \
+         allowed: 1ms to 5m"
     );
 }
 

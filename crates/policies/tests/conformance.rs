@@ -10,6 +10,16 @@ mod dns {
     skep_testkit::resolver_suite!(skep_policies::resolver::dns::PLUGIN);
 }
 
+mod smart {
+    skep_testkit::plugin_suite!(skep_policies::ranker::smart::PLUGIN);
+    skep_testkit::ranker_suite!(skep_policies::ranker::smart::PLUGIN);
+}
+
+mod sequential {
+    skep_testkit::plugin_suite!(skep_policies::ranker::sequential::PLUGIN);
+    skep_testkit::ranker_suite!(skep_policies::ranker::sequential::PLUGIN);
+}
+
 mod watermark {
     skep_testkit::plugin_suite!(skep_policies::pruner::watermark::PLUGIN);
     skep_testkit::pruner_suite!(
