@@ -7,7 +7,7 @@ mod ip_filter {
 
 mod dns {
     skep_testkit::plugin_suite!(skep_policies::resolver::dns::PLUGIN);
-    skep_testkit::resolver_suite!(skep_policies::resolver::dns::PLUGIN);
+    skep_testkit::resolver_suite!(skep_policies::resolver::dns::PLUGIN, "", &[]);
 }
 
 mod smart {

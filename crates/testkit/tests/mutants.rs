@@ -170,7 +170,8 @@ doubles! { ranker_fails:
 }
 
 fn resolver_fails(fault: policy::ResolverFault, failing: &[&str]) {
-    let fixture = suite::resolver::Fixture::in_memory(Arc::new(policy::Localhost(fault)));
+    let fixture =
+        suite::resolver::Fixture::in_memory(Arc::new(policy::Localhost(fault)), &["/dnsaddr/loop.test"]);
     expect(&suite::resolver::properties(), fixture, &format!("{fault:?}"), failing);
 }
 
@@ -181,6 +182,9 @@ doubles! { resolver_fails:
     resolver_v2: policy::ResolverFault::UnknownNamesAreEmpty
         => ["v2_a_failure_is_an_error_and_never_an_empty_list"];
     resolver_v3: policy::ResolverFault::ResultsKeepTheirName => ["v3_results_are_few_and_without_names"];
+    resolver_v4_time: policy::ResolverFault::LoopsAreFollowed => ["v4_what_leads_on_and_on_is_given_up"];
+    resolver_v4_results: policy::ResolverFault::LoopsGiveOneAddressEachTime
+        => ["v4_what_leads_on_and_on_is_given_up"];
 }
 
 fn plugin_fails(descriptor: skep_api::Plugin<skep_api::plugin::layer::Gate>, failing: &[&str]) {
