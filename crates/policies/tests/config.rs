@@ -11,7 +11,7 @@ use skep_policies::{
     gate::ip_filter,
     pruner::watermark,
     ranker::{sequential, smart},
-    resolver::dns,
+    resolver::{dns, r#static},
 };
 use std::collections::BTreeMap;
 
@@ -38,6 +38,8 @@ fn valid_tables_are_read() {
     assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
     let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
     assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
+    let table: r#static::Config = section(VALID, "resolver", "static").decode().unwrap();
+    assert_eq!((table.hosts.len(), table.hosts["node1.test"].len(), table.dnsaddr.len()), (2, 2, 1));
     let ranker: smart::Config = section(VALID, "ranker", "smart").decode().unwrap();
     assert_eq!(
         ranker,
@@ -61,6 +63,7 @@ fn an_empty_table_is_the_default() {
     let empty = |path: &str| ConfigSection::empty(path);
     assert_eq!(empty("gate.ip_filter").decode::<ip_filter::Config>().unwrap(), ip_filter::Config::default());
     assert_eq!(empty("resolver.dns").decode::<dns::Config>().unwrap(), dns::Config::default());
+    assert_eq!(empty("resolver.static").decode::<r#static::Config>().unwrap(), r#static::Config::default());
     assert_eq!(empty("ranker.smart").decode::<smart::Config>().unwrap(), smart::Config::default());
     assert_eq!(
         empty("ranker.sequential").decode::<sequential::Config>().unwrap(),
@@ -76,6 +79,7 @@ fn an_empty_table_is_the_default() {
 fn a_table_is_read_by_the_file_of_its_name() {
     assert!(ip_filter::PLUGIN.origin.config_file.ends_with("policies/src/gate/ip_filter.rs"));
     assert!(dns::PLUGIN.origin.config_file.ends_with("policies/src/resolver/dns.rs"));
+    assert!(r#static::PLUGIN.origin.config_file.ends_with("policies/src/resolver/static.rs"));
     assert!(smart::PLUGIN.origin.config_file.ends_with("policies/src/ranker/smart.rs"));
     assert!(sequential::PLUGIN.origin.config_file.ends_with("policies/src/ranker/sequential.rs"));
     assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
@@ -114,6 +118,36 @@ fn messages_of_dns() {
          allowed: 1ms to 5m\n  \
          4. resolver.dns.attempts: 0 is out of range [file skep.toml]\n    \
          allowed: 1 to 10"
+    );
+}
+
+#[test]
+fn messages_of_static() {
+    assert_eq!(
+        refusal::<r#static::Config>("resolver", "static"),
+        "8 problems in the configuration:\n  \
+         1. resolver.static.hosts.\"a..test\": \"a..test\" is not a name [file skep.toml]\n    \
+         a name of DNS, such as \"node1.test\"\n  \
+         2. resolver.static.hosts.\"node1.test\"[1]: \"10.0.0.256\" is not an IP address [file skep.toml]\n    \
+         an IP address, such as \"192.0.2.7\" or \"2001:db8::1\"\n  \
+         3. resolver.static.hosts.\"node1.test\"[2]: \"/ip4/10.0.0.1\" is not an IP address [file skep.toml]\n    \
+         an IP address, such as \"192.0.2.7\" or \"2001:db8::1\"\n  \
+         4. resolver.static.hosts.\"node1.test\": \"node1.test\" is in the table twice [file skep.toml]\n    \
+         names differ in more than case and the dot at their end; put the lists together\n  \
+         5. resolver.static.hosts.\"node2.test\": \"node2.test\" has 0 addresses [file skep.toml]\n    \
+         allowed: 1 to 100, or leave the name out\n  \
+         6. resolver.static.dnsaddr.\"_dnsaddr.boot.test\": \"_dnsaddr.boot.test\" begins with `_dnsaddr.` [file skep.toml]\n    \
+         write \"boot.test\"\n  \
+         7. resolver.static.dnsaddr.\"boot.test\"[0]: \"10.0.0.1\" is not an address: invalid multiaddr [file skep.toml]\n    \
+         an address, such as \"/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\"\n  \
+         8. resolver.static.dnsaddr.\"boot.test\"[1]: \"\" is not an address [file skep.toml]\n    \
+         an address, such as \"/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\""
+    );
+    assert_eq!(
+        refusal::<r#static::Config>("resolver", "static/typed"),
+        "1 problem in the configuration:\n  \
+         1. resolver.static/typed.hosts: \"node2.test\": invalid type: string \"10.0.0.2\", expected a sequence [file skep.toml]\n    \
+         The IP addresses of names, as `\"node1.test\" = [\"10.0.0.1\", \"2001:db8::1\"]`, up to 100 for each. Default none."
     );
 }
 

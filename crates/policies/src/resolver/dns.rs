@@ -4,11 +4,11 @@
 //! records of `_dnsaddr.<name>` (multiformats, protocols/DNSADDR.md); what follows it, such as `/p2p/<id>`,
 //! is no part of the result but chooses the records that end in it.
 //!
-//! Records are written by strangers, so everything that they can ask for is bounded, see `dns/walk.rs`.
+//! Records are written by strangers, so everything that they can ask for is bounded, see `resolver/walk.rs`.
 
-mod lookup;
-mod walk;
+mod name_servers;
 
+use super::walk;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ fn parse_server(text: &str) -> Option<SocketAddr> {
 /// The resolver.
 #[derive(Debug)]
 pub struct Dns {
-    servers: lookup::NameServers,
+    servers: name_servers::NameServers,
     timeout: Duration,
 }
 
@@ -97,7 +97,10 @@ impl Dns {
         let servers = config.nameservers.iter().filter_map(|text| parse_server(text)).collect();
         let attempts = u32::from(config.attempts.max(1));
         let per_attempt = config.timeout.0.checked_div(attempts).unwrap_or(config.timeout.0);
-        Self { servers: lookup::NameServers::new(servers, per_attempt, attempts), timeout: config.timeout.0 }
+        Self {
+            servers: name_servers::NameServers::new(servers, per_attempt, attempts),
+            timeout: config.timeout.0,
+        }
     }
 }
 

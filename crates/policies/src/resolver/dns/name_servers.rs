@@ -1,5 +1,6 @@
 //! Single questions to name servers.
 
+use super::super::lookup::Lookup;
 use async_trait::async_trait;
 use hickory_resolver::{
     TokioResolver,
@@ -20,17 +21,6 @@ use std::{
     time::Duration,
 };
 use tokio::sync::OnceCell;
-
-/// Answers single questions. The walk over names knows nothing else of DNS.
-///
-/// An empty answer is [`ResolveErrorKind::NotFound`], as is a name that does not exist.
-#[async_trait]
-pub(super) trait Lookup: fmt::Debug + Send + Sync {
-    async fn ipv4(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError>;
-    async fn ipv6(&self, name: &str) -> Result<Vec<Ipv6Addr>, ResolveError>;
-    /// The TXT records of a name, the strings of each joined.
-    async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, ResolveError>;
-}
 
 /// The name servers of the system, or those given.
 ///
