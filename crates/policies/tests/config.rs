@@ -38,6 +38,10 @@ fn valid_tables_are_read() {
     assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
     let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
     assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
+    assert_eq!(
+        (dns.cache_size, dns.max_ttl, dns.max_negative_ttl.0.as_secs()),
+        (0, DurationText::secs(86_400), 0)
+    );
     let table: r#static::Config = section(VALID, "resolver", "static").decode().unwrap();
     assert_eq!((table.hosts.len(), table.hosts["node1.test"].len(), table.dnsaddr.len()), (2, 2, 1));
     let ranker: smart::Config = section(VALID, "ranker", "smart").decode().unwrap();
@@ -109,7 +113,7 @@ fn messages_of_ip_filter() {
 fn messages_of_dns() {
     assert_eq!(
         refusal::<dns::Config>("resolver", "dns"),
-        "4 problems in the configuration:\n  \
+        "7 problems in the configuration:\n  \
          1. resolver.dns.nameservers[1]: \"dns.example.com\" is not the address of a name server [file skep.toml]\n    \
          an IP address with a port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"\n  \
          2. resolver.dns.nameservers[2]: \"192.0.2.53:0\" is not the address of a name server [file skep.toml]\n    \
@@ -117,7 +121,13 @@ fn messages_of_dns() {
          3. resolver.dns.timeout: 6m is out of range [file skep.toml]\n    \
          allowed: 1ms to 5m\n  \
          4. resolver.dns.attempts: 0 is out of range [file skep.toml]\n    \
-         allowed: 1 to 10"
+         allowed: 1 to 10\n  \
+         5. resolver.dns.cache_size: 65537 is out of range [file skep.toml]\n    \
+         allowed: 0 to 65536\n  \
+         6. resolver.dns.max_ttl: 25h is out of range [file skep.toml]\n    \
+         allowed: 0s to 24h\n  \
+         7. resolver.dns.max_negative_ttl: 61m is out of range [file skep.toml]\n    \
+         allowed: 0s to 1h"
     );
 }
 
