@@ -2,5 +2,6 @@
 
 pub mod gate;
 pub mod pruner;
+pub mod ranker;
 pub mod resolver;
 pub mod selector;

@@ -7,7 +7,12 @@ use skep_api::{
     ConfigSection, PluginConfig,
     config::{DurationText, NoConfig, ValueOrigin},
 };
-use skep_policies::{gate::ip_filter, pruner::watermark, resolver::dns};
+use skep_policies::{
+    gate::ip_filter,
+    pruner::watermark,
+    ranker::{sequential, smart},
+    resolver::{dns, r#static},
+};
 use std::collections::BTreeMap;
 
 const VALID: &str = include_str!("../testdata/valid.toml");
@@ -33,6 +38,25 @@ fn valid_tables_are_read() {
     assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
     let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
     assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
+    assert_eq!(
+        (dns.cache_size, dns.max_ttl, dns.max_negative_ttl.0.as_secs()),
+        (0, DurationText::secs(86_400), 0)
+    );
+    let table: r#static::Config = section(VALID, "resolver", "static").decode().unwrap();
+    assert_eq!((table.hosts.len(), table.hosts["node1.test"].len(), table.dnsaddr.len()), (2, 2, 1));
+    let ranker: smart::Config = section(VALID, "ranker", "smart").decode().unwrap();
+    assert_eq!(
+        ranker,
+        smart::Config {
+            public_delay: DurationText::millis(200),
+            private_delay: DurationText::secs(0),
+            relay_delay: DurationText::secs(1),
+            public_other_delay: DurationText::secs(2),
+            private_other_delay: DurationText::secs(30),
+        }
+    );
+    let ranker: sequential::Config = section(VALID, "ranker", "sequential").decode().unwrap();
+    assert_eq!(ranker, sequential::Config { delay: Some(DurationText::secs(300)) });
     let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
     assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
     section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
@@ -43,6 +67,12 @@ fn an_empty_table_is_the_default() {
     let empty = |path: &str| ConfigSection::empty(path);
     assert_eq!(empty("gate.ip_filter").decode::<ip_filter::Config>().unwrap(), ip_filter::Config::default());
     assert_eq!(empty("resolver.dns").decode::<dns::Config>().unwrap(), dns::Config::default());
+    assert_eq!(empty("resolver.static").decode::<r#static::Config>().unwrap(), r#static::Config::default());
+    assert_eq!(empty("ranker.smart").decode::<smart::Config>().unwrap(), smart::Config::default());
+    assert_eq!(
+        empty("ranker.sequential").decode::<sequential::Config>().unwrap(),
+        sequential::Config::default()
+    );
     assert_eq!(
         empty("pruner.watermark").decode::<watermark::Config>().unwrap(),
         watermark::Config::default()
@@ -53,6 +83,9 @@ fn an_empty_table_is_the_default() {
 fn a_table_is_read_by_the_file_of_its_name() {
     assert!(ip_filter::PLUGIN.origin.config_file.ends_with("policies/src/gate/ip_filter.rs"));
     assert!(dns::PLUGIN.origin.config_file.ends_with("policies/src/resolver/dns.rs"));
+    assert!(r#static::PLUGIN.origin.config_file.ends_with("policies/src/resolver/static.rs"));
+    assert!(smart::PLUGIN.origin.config_file.ends_with("policies/src/ranker/smart.rs"));
+    assert!(sequential::PLUGIN.origin.config_file.ends_with("policies/src/ranker/sequential.rs"));
     assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
 }
 
@@ -80,7 +113,7 @@ fn messages_of_ip_filter() {
 fn messages_of_dns() {
     assert_eq!(
         refusal::<dns::Config>("resolver", "dns"),
-        "4 problems in the configuration:\n  \
+        "7 problems in the configuration:\n  \
          1. resolver.dns.nameservers[1]: \"dns.example.com\" is not the address of a name server [file skep.toml]\n    \
          an IP address with a port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"\n  \
          2. resolver.dns.nameservers[2]: \"192.0.2.53:0\" is not the address of a name server [file skep.toml]\n    \
@@ -88,7 +121,73 @@ fn messages_of_dns() {
          3. resolver.dns.timeout: 6m is out of range [file skep.toml]\n    \
          allowed: 1ms to 5m\n  \
          4. resolver.dns.attempts: 0 is out of range [file skep.toml]\n    \
-         allowed: 1 to 10"
+         allowed: 1 to 10\n  \
+         5. resolver.dns.cache_size: 65537 is out of range [file skep.toml]\n    \
+         allowed: 0 to 65536\n  \
+         6. resolver.dns.max_ttl: 25h is out of range [file skep.toml]\n    \
+         allowed: 0s to 24h\n  \
+         7. resolver.dns.max_negative_ttl: 61m is out of range [file skep.toml]\n    \
+         allowed: 0s to 1h"
+    );
+}
+
+#[test]
+fn messages_of_static() {
+    assert_eq!(
+        refusal::<r#static::Config>("resolver", "static"),
+        "8 problems in the configuration:\n  \
+         1. resolver.static.hosts.\"a..test\": \"a..test\" is not a name [file skep.toml]\n    \
+         a name of DNS, such as \"node1.test\"\n  \
+         2. resolver.static.hosts.\"node1.test\"[1]: \"10.0.0.256\" is not an IP address [file skep.toml]\n    \
+         an IP address, such as \"192.0.2.7\" or \"2001:db8::1\"\n  \
+         3. resolver.static.hosts.\"node1.test\"[2]: \"/ip4/10.0.0.1\" is not an IP address [file skep.toml]\n    \
+         an IP address, such as \"192.0.2.7\" or \"2001:db8::1\"\n  \
+         4. resolver.static.hosts.\"node1.test\": \"node1.test\" is in the table twice [file skep.toml]\n    \
+         names differ in more than case and the dot at their end; put the lists together\n  \
+         5. resolver.static.hosts.\"node2.test\": \"node2.test\" has 0 addresses [file skep.toml]\n    \
+         allowed: 1 to 100, or leave the name out\n  \
+         6. resolver.static.dnsaddr.\"_dnsaddr.boot.test\": \"_dnsaddr.boot.test\" begins with `_dnsaddr.` [file skep.toml]\n    \
+         write \"boot.test\"\n  \
+         7. resolver.static.dnsaddr.\"boot.test\"[0]: \"10.0.0.1\" is not an address: invalid multiaddr [file skep.toml]\n    \
+         an address, such as \"/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\"\n  \
+         8. resolver.static.dnsaddr.\"boot.test\"[1]: \"\" is not an address [file skep.toml]\n    \
+         an address, such as \"/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\""
+    );
+    assert_eq!(
+        refusal::<r#static::Config>("resolver", "static/typed"),
+        "1 problem in the configuration:\n  \
+         1. resolver.static/typed.hosts: \"node2.test\": invalid type: string \"10.0.0.2\", expected a sequence [file skep.toml]\n    \
+         The IP addresses of names, as `\"node1.test\" = [\"10.0.0.1\", \"2001:db8::1\"]`, up to 100 for each. Default none."
+    );
+}
+
+#[test]
+fn messages_of_smart() {
+    assert_eq!(
+        refusal::<smart::Config>("ranker", "smart"),
+        "6 problems in the configuration:\n  \
+         1. ranker.smart.delay: unknown key [file skep.toml]\n    \
+         keys here: private_delay, private_other_delay, public_delay, public_other_delay, relay_delay\n  \
+         2. ranker.smart.private_delay: invalid type: integer `30`, expected a duration with a unit, such as \"250ms\", \"5s\", \"2m\" or \"1h\" [file skep.toml]\n    \
+         The stagger between addresses of this host and its networks, up to `\"30s\"`. Default `\"30ms\"`.\n  \
+         3. ranker.smart.public_delay: 31s is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         4. ranker.smart.relay_delay: 1m is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         5. ranker.smart.public_other_delay: 1h is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s\n  \
+         6. ranker.smart.private_other_delay: 30001ms is out of range [file skep.toml]\n    \
+         allowed: 0s to 30s"
+    );
+}
+
+#[test]
+fn messages_of_sequential() {
+    assert_eq!(
+        refusal::<sequential::Config>("ranker", "sequential"),
+        "1 problem in the configuration:\n  \
+         1. ranker.sequential.delay: 0s is out of range [file skep.toml]\n    \
+         allowed: 1ms to 5m"
     );
 }
 

@@ -1,5 +1,7 @@
 //! The suites of the conformance kit, one module per plugin.
 
+mod name_server;
+
 mod ip_filter {
     skep_testkit::plugin_suite!(skep_policies::gate::ip_filter::PLUGIN);
     skep_testkit::gate_suite!(skep_policies::gate::ip_filter::PLUGIN, r#"deny = ["10.0.0.0/8"]"#);
@@ -7,7 +9,51 @@ mod ip_filter {
 
 mod dns {
     skep_testkit::plugin_suite!(skep_policies::resolver::dns::PLUGIN);
-    skep_testkit::resolver_suite!(skep_policies::resolver::dns::PLUGIN);
+    skep_testkit::resolver_suite!(
+        skep_policies::resolver::dns::PLUGIN,
+        format!("nameservers = [\"{}\"]", NameServer::start(endless).addr),
+        &["/dnsaddr/a", "/dnsaddr/fan/tcp/1", "/dns/a/tcp/1", "/dns4/chain/tcp/1"]
+    );
+
+    use super::name_server::{NameServer, Reply, TXT, cname, txt};
+
+    /// Every name leads to four others, as text and as another name.
+    fn endless(name: &str, kind: u16) -> Reply {
+        let name = name.trim_start_matches("_dnsaddr.");
+        let more = |n| format!("{name}.{n}");
+        Reply::Records(
+            60,
+            match kind {
+                TXT => (0..4).map(|n| txt(&format!("dnsaddr=/dnsaddr/{}/tcp/1", more(n)))).collect(),
+                _ => vec![cname(&more(0))],
+            },
+        )
+    }
+}
+
+mod r#static {
+    skep_testkit::plugin_suite!(skep_policies::resolver::r#static::PLUGIN);
+    skep_testkit::resolver_suite!(
+        skep_policies::resolver::r#static::PLUGIN,
+        r#"
+            hosts = { "localhost" = ["127.0.0.1", "::1"] }
+            [dnsaddr]
+            "self.test" = ["/dnsaddr/self.test", "/dnsaddr/SELF.test."]
+            "a.test" = ["/dnsaddr/b.test", "/dnsaddr/b.test/tcp/1", "/dns/localhost/tcp/1"]
+            "b.test" = ["/dnsaddr/a.test", "/dnsaddr/a.test/tcp/1", "/dns/localhost/tcp/2"]
+        "#,
+        &["/dnsaddr/self.test", "/dnsaddr/a.test", "/dnsaddr/b.test"]
+    );
+}
+
+mod smart {
+    skep_testkit::plugin_suite!(skep_policies::ranker::smart::PLUGIN);
+    skep_testkit::ranker_suite!(skep_policies::ranker::smart::PLUGIN);
+}
+
+mod sequential {
+    skep_testkit::plugin_suite!(skep_policies::ranker::sequential::PLUGIN);
+    skep_testkit::ranker_suite!(skep_policies::ranker::sequential::PLUGIN);
 }
 
 mod watermark {

@@ -3,7 +3,7 @@
 
 mod doubles;
 
-use doubles::{muxer, plugin, policy, security, transport};
+use doubles::{muxer, plugin, policy, ranker, security, transport};
 use skep_testkit::{Property, harness::Fixture, run_all, suite};
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -151,8 +151,27 @@ doubles! { pruner_fails:
     pruner_p4: policy::PrunerFault::EachAnswerIsAnother => ["p4_equal_snapshots_get_equal_answers"];
 }
 
+fn ranker_fails(fault: ranker::Fault, failing: &[&str]) {
+    let build = move || {
+        Arc::new(ranker::Alphabet { fault, asked: AtomicUsize::new(0) })
+            as Arc<dyn skep_api::ranker::DialRanker>
+    };
+    let fixture = suite::ranker::Fixture::new(build);
+    expect(&suite::ranker::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { ranker_fails:
+    a_right_ranker: ranker::Fault::Nothing => [];
+    ranker_k1_lost: ranker::Fault::OneOfMoreThanEightIsLost => ["k1_every_address_comes_back_exactly_once"];
+    ranker_k1_twice: ranker::Fault::TheLastComesTwice => ["k1_every_address_comes_back_exactly_once"];
+    ranker_k2: ranker::Fault::EveryOtherAnswerIsTurned => ["k2_equal_input_gives_equal_output"];
+    ranker_k3: ranker::Fault::TheFirstWaitsLikeTheOthers => ["k3_the_first_address_is_not_held_back"];
+    ranker_k4: ranker::Fault::ManyAreWaitedFor => ["k4_a_long_list_is_ranked_without_a_wait"];
+}
+
 fn resolver_fails(fault: policy::ResolverFault, failing: &[&str]) {
-    let fixture = suite::resolver::Fixture::in_memory(Arc::new(policy::Localhost(fault)));
+    let fixture =
+        suite::resolver::Fixture::in_memory(Arc::new(policy::Localhost(fault)), &["/dnsaddr/loop.test"]);
     expect(&suite::resolver::properties(), fixture, &format!("{fault:?}"), failing);
 }
 
@@ -163,6 +182,9 @@ doubles! { resolver_fails:
     resolver_v2: policy::ResolverFault::UnknownNamesAreEmpty
         => ["v2_a_failure_is_an_error_and_never_an_empty_list"];
     resolver_v3: policy::ResolverFault::ResultsKeepTheirName => ["v3_results_are_few_and_without_names"];
+    resolver_v4_time: policy::ResolverFault::LoopsAreFollowed => ["v4_what_leads_on_and_on_is_given_up"];
+    resolver_v4_results: policy::ResolverFault::LoopsGiveOneAddressEachTime
+        => ["v4_what_leads_on_and_on_is_given_up"];
 }
 
 fn plugin_fails(descriptor: skep_api::Plugin<skep_api::plugin::layer::Gate>, failing: &[&str]) {

@@ -7,6 +7,7 @@ pub mod gate;
 pub mod muxer;
 pub mod plugin;
 pub mod pruner;
+pub mod ranker;
 pub mod resolver;
 pub mod security;
 pub mod transport;

@@ -9,6 +9,7 @@ use crate::{
 use futures::future::join_all;
 use skep_api::{
     Multiaddr, PeerId, Plugin,
+    address::has_name,
     multiaddr::Protocol,
     plugin::layer,
     resolver::{MAX_OUTPUTS, Resolver},
@@ -16,11 +17,13 @@ use skep_api::{
 use std::{fmt, sync::Arc, time::Duration};
 
 suite! { $
-    /// Tests of a resolver with its default table: `resolver_suite!(my_resolver::PLUGIN);`
+    /// Tests of a resolver with a table in TOML, and with addresses that lead on and on under it, if there can be any:
+    /// `resolver_suite!(my_resolver::PLUGIN, "", &["/dnsaddr/loop.test"]);`
     resolver_suite in resolver, fixture: Fixture;
     v1_an_address_without_a_name_comes_back_unchanged,
     v2_a_failure_is_an_error_and_never_an_empty_list,
     v3_results_are_few_and_without_names,
+    v4_what_leads_on_and_on_is_given_up,
 }
 
 /// How long a lookup may take here: less than the limit of a property, as a host without a network has to wait
@@ -31,20 +34,29 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Fixture {
     build: Arc<dyn Fn() -> Arc<dyn Resolver> + Send + Sync>,
+    endless: Vec<String>,
     clock: Clock,
 }
 
 impl Fixture {
-    /// Tests this plugin with its default table.
+    /// Tests this plugin with this table, in TOML. `endless` are addresses with names whose answers lead on and on:
+    /// to themselves, or to more names each time.
     #[must_use]
-    pub fn of(plugin: Plugin<layer::Resolver>) -> Self {
-        Self { build: Arc::new(move || build(&plugin, "", &build_cx())), clock: Clock::Real }
+    pub fn of(plugin: Plugin<layer::Resolver>, table: impl Into<String>, endless: &[&str]) -> Self {
+        let table = table.into();
+        let build = move || build(&plugin, &table, &build_cx());
+        Self { build: Arc::new(build), endless: owned(endless), clock: Clock::Real }
     }
 
     /// Tests a resolver that uses no network.
-    pub fn in_memory(resolver: Arc<dyn Resolver>) -> Self {
-        Self { build: Arc::new(move || Arc::clone(&resolver)), clock: Clock::Paused }
+    pub fn in_memory(resolver: Arc<dyn Resolver>, endless: &[&str]) -> Self {
+        let build = move || Arc::clone(&resolver);
+        Self { build: Arc::new(build), endless: owned(endless), clock: Clock::Paused }
     }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_string()).collect()
 }
 
 impl fmt::Debug for Fixture {
@@ -94,11 +106,27 @@ pub async fn v3_results_are_few_and_without_names(fixture: Fixture) -> Outcome {
     let resolver = (fixture.build)();
     let names = ["/dns/localhost/tcp/1", "/dns4/localhost/tcp/1", "/dns6/localhost/udp/1/quic-v1"];
     for (addr, found) in lookups(&*resolver, &names).await? {
-        let found = found.unwrap_or_default();
-        ensure!(found.len() <= MAX_OUTPUTS, "{addr} gave {} addresses", found.len());
-        for result in found {
-            ensure!(!has_name(&result), "{addr} gave {result}, which still has a name");
-        }
+        few_and_without_names(&addr, &found.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// V4. Names whose answers lead on and on end within fifteen seconds, in an error or in what V3 allows.
+pub async fn v4_what_leads_on_and_on_is_given_up(fixture: Fixture) -> Outcome {
+    let resolver = (fixture.build)();
+    for text in &fixture.endless {
+        let addr: Multiaddr = text.parse().during(text)?;
+        let answer = tokio::time::timeout(PATIENCE, resolver.resolve(&addr)).await;
+        let answer = answer.during(&format!("{addr} is still looked up after {PATIENCE:?}"))?;
+        few_and_without_names(&addr, &answer.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn few_and_without_names(addr: &Multiaddr, found: &[Multiaddr]) -> Outcome {
+    ensure!(found.len() <= MAX_OUTPUTS, "{addr} gave {} addresses", found.len());
+    for result in found {
+        ensure!(!has_name(result), "{addr} gave {result}, which still has a name");
     }
     Ok(())
 }
@@ -116,10 +144,4 @@ async fn lookups(
         (addr, found)
     }))
     .await)
-}
-
-fn has_name(addr: &Multiaddr) -> bool {
-    addr.iter().any(|part| {
-        matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_))
-    })
 }

@@ -6,5 +6,6 @@
 pub(crate) mod muxer;
 pub(crate) mod plugin;
 pub(crate) mod policy;
+pub(crate) mod ranker;
 pub(crate) mod security;
 pub(crate) mod transport;

@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +124,11 @@ pub(crate) enum ResolverFault {
     PlainAddressesLoseTheirPeer,
     UnknownNamesAreEmpty,
     ResultsKeepTheirName,
+    LoopsAreFollowed,
+    LoopsGiveOneAddressEachTime,
 }
 
-/// Knows `localhost` and nothing else.
+/// Knows `localhost`, and `loop.test` that leads to itself.
 #[derive(Debug)]
 pub(crate) struct Localhost(pub(crate) ResolverFault);
 
@@ -146,6 +149,20 @@ impl Resolver for Localhost {
             Some("localhost") if self.0 == ResolverFault::ResultsKeepTheirName => Ok(vec![addr.clone()]),
             Some("localhost") => {
                 Ok(vec![addr.replace(0, |_| Some(Protocol::Ip4(Ipv4Addr::LOCALHOST))).unwrap()])
+            }
+            Some("loop.test") => {
+                let mut found = Vec::new();
+                for turn in 0u16.. {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    found.push(Multiaddr::empty().with(Protocol::Tcp(turn)));
+                    match self.0 {
+                        ResolverFault::LoopsAreFollowed => found.clear(),
+                        ResolverFault::LoopsGiveOneAddressEachTime if turn == 200 => return Ok(found),
+                        ResolverFault::LoopsGiveOneAddressEachTime => {}
+                        _ => break,
+                    }
+                }
+                Err(ResolveError::new(ResolveErrorKind::Limit, "loop.test"))
             }
             Some(_) if self.0 == ResolverFault::UnknownNamesAreEmpty => Ok(Vec::new()),
             Some(name) => Err(ResolveError::new(ResolveErrorKind::NotFound, name)),

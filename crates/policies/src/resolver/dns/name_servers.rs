@@ -1,5 +1,9 @@
-//! Single questions to name servers.
+//! Single questions to name servers, and the answers that are kept.
 
+use super::{
+    super::{lookup::Lookup, walk::MAX_RECORDS},
+    cache::{Bounds, Cache, Data, Question},
+};
 use async_trait::async_trait;
 use hickory_resolver::{
     TokioResolver,
@@ -21,17 +25,6 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
-/// Answers single questions. The walk over names knows nothing else of DNS.
-///
-/// An empty answer is [`ResolveErrorKind::NotFound`], as is a name that does not exist.
-#[async_trait]
-pub(super) trait Lookup: fmt::Debug + Send + Sync {
-    async fn ipv4(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError>;
-    async fn ipv6(&self, name: &str) -> Result<Vec<Ipv6Addr>, ResolveError>;
-    /// The TXT records of a name, the strings of each joined.
-    async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, ResolveError>;
-}
-
 /// The name servers of the system, or those given.
 ///
 /// The library runs tasks of its own for its sockets; they end when this is dropped.
@@ -39,14 +32,20 @@ pub(super) struct NameServers {
     servers: Vec<SocketAddr>,
     per_attempt: Duration,
     attempts: u32,
+    cache: Cache,
     // Made on first use: before, the system's configuration may not be there yet, and nothing may be opened.
     resolver: OnceCell<TokioResolver>,
 }
 
 impl NameServers {
     /// Asks `servers`, or those of the system if there are none, up to `attempts` times.
-    pub(super) fn new(servers: Vec<SocketAddr>, per_attempt: Duration, attempts: u32) -> Self {
-        Self { servers, per_attempt, attempts, resolver: OnceCell::new() }
+    pub(super) fn new(
+        servers: Vec<SocketAddr>,
+        per_attempt: Duration,
+        attempts: u32,
+        bounds: Bounds,
+    ) -> Self {
+        Self { servers, per_attempt, attempts, cache: Cache::new(bounds), resolver: OnceCell::new() }
     }
 
     /// The resolver. A failure to make it is not kept, so a repaired `/etc/resolv.conf` is seen.
@@ -69,45 +68,72 @@ impl NameServers {
         options.timeout = self.per_attempt;
         // The library counts the repetitions.
         options.attempts = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        options.cache_size = 0;
         builder.build()
     }
 
-    /// Asks for the records of one type, and takes those that `pick` knows.
-    async fn ask<T>(
-        &self,
-        name: &str,
-        wanted: RecordType,
-        pick: fn(&RData) -> Option<T>,
-    ) -> Result<Vec<T>, ResolveError> {
-        let detail = || format!("{} ({wanted})", escape::remote(name));
-        let parsed = Name::from_utf8(name)
-            .map_err(|e| ResolveError::new(ResolveErrorKind::NotFound, detail()).with_source(e))?;
-        let answer = self.resolver().await?.lookup(parsed, wanted).await;
-        let answer = answer.map_err(|e| ResolveError::new(kind_of(&e), detail()).with_source(e))?;
-        let found: Vec<_> = answer.answers().iter().filter_map(|record| pick(&record.data)).collect();
-        if found.is_empty() {
-            Err(ResolveError::new(ResolveErrorKind::NotFound, detail()))
-        } else {
-            Ok(found)
+    /// The records of one type, as they are kept or as the servers have them.
+    async fn ask(&self, name: &str, wanted: RecordType) -> Result<Vec<Data>, ResolveError> {
+        let detail = format!("{} ({wanted})", escape::remote(name));
+        let question = match Name::from_utf8(name) {
+            Ok(name) => (name, wanted),
+            Err(e) => return Err(ResolveError::new(ResolveErrorKind::NotFound, detail).with_source(e)),
+        };
+        let found = match self.cache.find(&question) {
+            Some(kept) => kept,
+            None => self.ask_servers(question, &detail).await?,
+        };
+        if found.is_empty() { Err(ResolveError::new(ResolveErrorKind::NotFound, detail)) } else { Ok(found) }
+    }
+
+    /// Asks the servers and keeps what they say.
+    async fn ask_servers(&self, question: Question, detail: &str) -> Result<Vec<Data>, ResolveError> {
+        let (name, wanted) = question.clone();
+        let answer = match self.resolver().await?.lookup(name, wanted).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if let Some(ttl) = negative_ttl(&error) {
+                    self.cache.keep(question, &[], ttl);
+                }
+                return Err(ResolveError::new(kind_of(&error), detail).with_source(error));
+            }
+        };
+        let records = answer.answers();
+        let found: Vec<_> =
+            records.iter().filter_map(|record| data(wanted, &record.data)).take(MAX_RECORDS).collect();
+        if !found.is_empty() {
+            // Of those that lead from one name to another as well.
+            let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
+            self.cache.keep(question, &found, Duration::from_secs(ttl.into()));
         }
+        Ok(found)
     }
 }
 
 #[async_trait]
 impl Lookup for NameServers {
     async fn ipv4(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError> {
-        self.ask(name, RecordType::A, |data| if let RData::A(ip) = data { Some(ip.0) } else { None }).await
+        let found = self.ask(name, RecordType::A).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|data| if let Data::V4(ip) = data { Some(ip) } else { None })
+            .collect())
     }
 
     async fn ipv6(&self, name: &str) -> Result<Vec<Ipv6Addr>, ResolveError> {
-        self.ask(name, RecordType::AAAA, |data| if let RData::AAAA(ip) = data { Some(ip.0) } else { None })
-            .await
+        let found = self.ask(name, RecordType::AAAA).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|data| if let Data::V6(ip) = data { Some(ip) } else { None })
+            .collect())
     }
 
     async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, ResolveError> {
-        let joined =
-            |data: &RData| if let RData::TXT(txt) = data { Some(txt.txt_data.concat()) } else { None };
-        self.ask(name, RecordType::TXT, joined).await
+        let found = self.ask(name, RecordType::TXT).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|data| if let Data::Txt(text) = data { Some(text) } else { None })
+            .collect())
     }
 }
 
@@ -124,6 +150,26 @@ fn name_server(addr: SocketAddr) -> NameServerConfig {
     };
     let connections = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
     NameServerConfig::new(addr.ip(), true, connections)
+}
+
+/// What a record of the wanted type says. Others are in an answer too, such as those from one name to another.
+fn data(wanted: RecordType, data: &RData) -> Option<Data> {
+    match (wanted, data) {
+        (RecordType::A, RData::A(ip)) => Some(Data::V4(ip.0)),
+        (RecordType::AAAA, RData::AAAA(ip)) => Some(Data::V6(ip.0)),
+        (RecordType::TXT, RData::TXT(txt)) => Some(Data::Txt(txt.txt_data.concat())),
+        _ => None,
+    }
+}
+
+/// How long it holds that there are no such records, if the server says so.
+fn negative_ttl(error: &NetError) -> Option<Duration> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) if kind_of(error) == ResolveErrorKind::NotFound => {
+            none.negative_ttl.map(|ttl| Duration::from_secs(ttl.into()))
+        }
+        _ => None,
+    }
 }
 
 /// A name without such records is told apart from a server that cannot say.
@@ -153,7 +199,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_opened_before_the_first_question() {
-        let servers = NameServers::new(Vec::new(), Duration::from_secs(1), 1);
+        let bounds = Bounds { size: 1, max_ttl: Duration::ZERO, max_negative_ttl: Duration::ZERO };
+        let servers = NameServers::new(Vec::new(), Duration::from_secs(1), 1, bounds);
         assert!(servers.resolver.get().is_none());
         let no_name = servers.ipv4("a..b").await.unwrap_err();
         assert_eq!(no_name.kind(), ResolveErrorKind::NotFound);

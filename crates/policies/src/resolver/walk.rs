@@ -19,7 +19,7 @@ pub(super) const MAX_LOOKUPS: usize = 32;
 /// Most TXT records of one name that are looked at.
 pub(super) const MAX_RECORDS: usize = 256;
 /// Longest TXT record that is looked at, in bytes.
-const MAX_RECORD_LEN: usize = 1024;
+pub(super) const MAX_RECORD_LEN: usize = 1024;
 
 /// Resolves all names in `addr`, with what is known when `timeout` is over.
 pub(super) async fn resolve(
