@@ -105,7 +105,7 @@ pub trait PeerStore: fmt::Debug + Send + Sync + 'static {
 pub enum Ttl {
     /// Heard of from somebody: two minutes.
     Temporary,
-    /// Was connected a while ago: half an hour.
+    /// Was connected a while ago: a quarter of an hour.
     RecentlyConnected,
     /// While the peer is connected.
     Connected,

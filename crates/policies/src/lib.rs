@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod gate;
+pub mod peerstore;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;
