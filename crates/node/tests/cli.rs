@@ -155,14 +155,16 @@ fn run_prints_the_layers_with_their_crates_and_what_to_dial() {
         "  gate       ip_filter    skep-policies",
         "  pruner     watermark    skep-policies",
         "  resolver   dns          skep-policies",
+        "  ranker     smart        skep-policies",
+        "  peerstore  memory       skep-policies",
         "  selector   best         skep-policies",
         "  protocol   ping         skep-protocols",
         "  protocol   identify     skep-protocols",
     ];
     assert_eq!(lines[4], "layers");
-    assert_eq!(lines[5..14], layers);
-    assert_eq!(lines[15], "listening on");
-    assert!(lines[16].starts_with("  /ip4/127.0.0.1/tcp/") && lines[16].ends_with(&format!("/p2p/{peer}")));
+    assert_eq!(lines[5..16], layers);
+    assert_eq!(lines[17], "listening on");
+    assert!(lines[18].starts_with("  /ip4/127.0.0.1/tcp/") && lines[18].ends_with(&format!("/p2p/{peer}")));
     assert!(!lines.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
 }
 
@@ -186,7 +188,7 @@ fn run_as_json_prints_one_object_a_line() {
     let node = Node::start(&["run", "--json"]);
     let running: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!(running["event"], "running");
-    assert_eq!(running["layers"].as_array().unwrap().len(), 9);
+    assert_eq!(running["layers"].as_array().unwrap().len(), 11);
     let address = running["addresses"][0].as_str().unwrap();
     assert!(address.ends_with(running["peer_id"].as_str().unwrap()));
     node.signal("TERM");
@@ -236,13 +238,18 @@ fn a_failed_dial_says_where_why_and_what_to_do() {
     assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(1), ""));
     let lines: Vec<_> = text(&wrong.stderr).lines().collect();
     assert!(lines[0].starts_with(&format!("error: no connection to {other} after ")));
-    assert_eq!(lines[1], format!("  {transport}/p2p/{other}"));
-    assert!(lines[2].starts_with("    security · noise · wrong_peer · "));
-    assert_eq!(lines[3], format!("    another peer answered: expected {other}, found {peer}"));
-    assert!(lines[4].starts_with("    → the address is stale"));
+    assert_eq!(lines[1], format!("  └─ {transport}"));
+    assert!(
+        lines[2].contains('█') && lines[2].contains("  at ") && lines[2].contains(" for "),
+        "{}",
+        lines[2]
+    );
+    assert_eq!(lines[3], "     security · noise · wrong_peer");
+    assert_eq!(lines[4], format!("     another peer answered: expected {other}, found {peer}"));
+    assert!(lines[5].starts_with("     → the address is stale"));
 
     let refused = json(&["ping", "/ip4/127.0.0.1/tcp/1", "--json"]);
-    let attempt = &refused["attempts"][0];
+    let attempt = &refused["report"]["addresses"][0];
     assert_eq!((&refused["ok"], &attempt["stage"]), (&false.into(), &"connect".into()));
     assert_eq!((&attempt["plugin"], &attempt["code"]), (&"tcp".into(), &"refused".into()));
     let error = attempt["error"].as_str().unwrap();

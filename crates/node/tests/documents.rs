@@ -86,7 +86,7 @@ fn the_configuration_guide_has_every_key_of_the_node() {
     let guide = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let registry = skep::swarm::registry::Registry::from_inventory(&skep::plugins::expected()).unwrap();
     let schema = skep::swarm::assemble::schema(&registry);
-    for table in ["identity", "stack", "swarm"] {
+    for table in ["identity", "stack", "swarm", "dial", "retry"] {
         for key in schema["properties"][table]["properties"].as_object().unwrap().keys() {
             assert!(guide.contains(&format!("| `{key}` |")), "docs/configuration.md lacks {table}.{key}");
         }

@@ -126,7 +126,7 @@ async fn a_silent_address_ends_at_the_deadline_with_its_stage() {
     let node = tcp_node();
     let options = DialOptions::default().timeout(Duration::from_millis(100));
     let error = node.dial_addr_with(&addr, options).await.unwrap_err();
-    assert_eq!(leaf(&error), (Stage::Security, "", "deadline"));
+    assert_eq!(leaf(&error), (Stage::Security, "noise", "deadline"));
     assert_eq!(node.metrics().permits, 0);
 }
 

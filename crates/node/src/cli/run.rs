@@ -72,6 +72,8 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines.extend(stack.gates.iter().map(|p| ("gate", p.name.clone(), p.krate)));
     lines.extend(stack.pruner.iter().map(|p| ("pruner", p.name.clone(), p.krate)));
     lines.extend(stack.resolver.iter().map(|p| ("resolver", p.name.clone(), p.krate)));
+    lines.extend(stack.ranker.iter().map(|p| ("ranker", p.name.clone(), p.krate)));
+    lines.extend(stack.peerstore.iter().map(|p| ("peerstore", p.name.clone(), p.krate)));
     lines.extend(stack.selector.iter().map(|p| ("selector", p.name.clone(), p.krate)));
     lines.extend(stack.protocols.iter().map(|p| ("protocol", p.name.clone(), p.krate)));
     lines

@@ -20,6 +20,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) force_direct: bool,
     /// Whether addresses of private networks may be dialled.
     pub(crate) private_addresses: bool,
+    /// Whether the caller has named the addresses, who then knows which host they are meant for.
+    pub(crate) by_caller: bool,
     /// Where this node listens.
     pub(crate) own: &'a [Multiaddr],
 }
@@ -42,7 +44,9 @@ impl Together {
     pub(crate) fn of<'a>(addrs: impl IntoIterator<Item = &'a Multiaddr>, host: &BTreeSet<IpAddr>) -> Self {
         let mut together = Self::default();
         for addr in addrs {
-            together.beyond_loopback |= address::scope(addr) != Scope::Loopback;
+            let scope = address::scope(addr);
+            let elsewhere = matches!(scope, Scope::LinkLocal | Scope::Private | Scope::Public);
+            together.beyond_loopback |= elsewhere && undialable(addr).is_none();
             together.on_this_host |= address::ip(addr).is_some_and(|ip| host.contains(&ip.to_canonical()));
             let Some((place, carrier)) = place(addr) else { continue };
             let known = together.best.get(&place);
@@ -70,7 +74,8 @@ pub(crate) fn judge(addr: &Multiaddr, together: &Together, rules: &Rules<'_>) ->
         return Some(Cause::Relayed);
     }
     let scope = address::scope(addr);
-    if scope == Scope::Loopback && together.beyond_loopback && !together.on_this_host {
+    let foreign = together.beyond_loopback && !together.on_this_host && !rules.by_caller;
+    if scope == Scope::Loopback && foreign {
         return Some(Cause::ForeignLoopback);
     }
     if matches!(scope, Scope::Private | Scope::LinkLocal) && !rules.private_addresses {

@@ -39,6 +39,7 @@ pub(super) struct Given {
 /// How the caller wants addresses to be judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
+    pub(super) by_caller: bool,
     pub(super) force_direct: bool,
     pub(super) ignore_backoff: bool,
 }
@@ -132,6 +133,7 @@ impl Flight {
         let rules = Rules {
             peer: self.peer,
             force_direct: manner.force_direct,
+            by_caller: manner.by_caller,
             private_addresses: node.dialer.settings.private_addresses,
             own: &own,
         };

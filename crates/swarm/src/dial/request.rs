@@ -207,7 +207,11 @@ impl Inner {
         let deadline = later(now, limit);
         let deadline = options.deadline.map_or(deadline, |wanted| wanted.min(deadline));
         let waiter = Waiter { accept: options.accept(), priority: options.priority, deadline, answer };
-        let manner = Manner { force_direct: options.force_direct, ignore_backoff: options.ignore_backoff };
+        let manner = Manner {
+            by_caller: options.addresses.is_some() || matches!(target, Target::Addr(_)),
+            force_direct: options.force_direct,
+            ignore_backoff: options.ignore_backoff,
+        };
         Request { given: self.known(target, options), manner, waiter }
     }
 

@@ -14,7 +14,7 @@ fn judged(addrs: &[&str], rules: &Rules<'_>, host: &[&str]) -> Vec<&'static str>
 }
 
 fn lenient() -> Rules<'static> {
-    Rules { peer: None, force_direct: false, private_addresses: true, own: &[] }
+    Rules { peer: None, by_caller: false, force_direct: false, private_addresses: true, own: &[] }
 }
 
 #[test]
@@ -34,6 +34,11 @@ fn loopback_is_dialled_only_on_this_host() {
     // The peer's other address is this host's: so the peer is here.
     assert_eq!(judged(&both, &lenient(), &["192.0.2.7"]), ["", ""]);
     assert_eq!(judged(&both[..1], &lenient(), &["192.0.2.8"]), [""]);
+    // What cannot be dialled, and names, are no place where the peer might be instead.
+    let none = ["/ip4/127.0.0.1/tcp/1", "/ip4/0.0.0.0/tcp/1", "/dns4/localhost/tcp/1"];
+    assert_eq!(judged(&none, &lenient(), &[]), ["", "undialable", ""]);
+    let asked_for = Rules { by_caller: true, ..lenient() };
+    assert_eq!(judged(&both, &asked_for, &[]), ["", ""]);
 }
 
 #[test]
