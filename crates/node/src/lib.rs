@@ -13,6 +13,9 @@ pub use skep_policies as policies;
 pub use skep_protocols as protocols;
 pub use skep_security_noise as security_noise;
 pub use skep_swarm as swarm;
-pub use skep_swarm::{DialOptions, NetStream, Stack, StreamState, Swarm, SwarmBuilder, SwarmConn};
+pub use skep_swarm::{
+    AddrOutcome, DialError, DialOptions, DialReport, DialSettings, Dialed, Forget, NetStream, RetryConfig,
+    Stack, StreamState, Swarm, SwarmBuilder, SwarmConn,
+};
 pub use skep_transport_memory as transport_memory;
 pub use skep_transport_tcp as transport_tcp;

@@ -1,6 +1,8 @@
 //! Nodes for tests, composed by hand.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod sim;
+
 use async_trait::async_trait;
 use skep::{
     Swarm, SwarmBuilder,
