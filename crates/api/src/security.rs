@@ -165,19 +165,28 @@ pub struct Secured<T> {
     inner: T,
     verified: Verified,
     early_muxer: Option<String>,
+    peer_muxers: Vec<String>,
 }
 
 impl<T> Secured<T> {
     /// Joins a channel with the proof made over it.
     #[must_use]
     pub fn new(verified: Verified, inner: T) -> Self {
-        Self { inner, verified, early_muxer: None }
+        Self { inner, verified, early_muxer: None, peer_muxers: Vec::new() }
     }
 
     /// Notes the muxer that both ends agreed on within the handshake.
     #[must_use]
     pub fn with_early_muxer(mut self, muxer: Option<String>) -> Self {
         self.early_muxer = muxer;
+        self
+    }
+
+    /// Notes the muxers that the peer said it has, within the handshake. With none in common the connection is given up,
+    /// rather than another negotiation tried.
+    #[must_use]
+    pub fn with_peer_muxers(mut self, muxers: Vec<String>) -> Self {
+        self.peer_muxers = muxers;
         self
     }
 
@@ -191,6 +200,12 @@ impl<T> Secured<T> {
     #[must_use]
     pub fn early_muxer(&self) -> Option<&str> {
         self.early_muxer.as_deref()
+    }
+
+    /// The muxers that the peer said it has; none if it did not say.
+    #[must_use]
+    pub fn peer_muxers(&self) -> &[String] {
+        &self.peer_muxers
     }
 
     /// Takes the channel and the proof apart.

@@ -38,6 +38,8 @@ pub(crate) struct Finished {
     pub(crate) verified: Verified,
     /// The muxer that both ends settled on.
     pub(crate) early_muxer: Option<String>,
+    /// The muxers that the peer said it has.
+    pub(crate) peer_muxers: Vec<String>,
     /// The last message, if this side has still to send it.
     pub(crate) unsent: Vec<u8>,
     /// What arrived behind the handshake.
@@ -76,6 +78,7 @@ struct Handshake {
 struct Peer {
     verified: Verified,
     early_muxer: Option<String>,
+    peer_muxers: Vec<String>,
 }
 
 impl Handshake {
@@ -111,13 +114,14 @@ impl Handshake {
             SecurityError::new(SecurityErrorKind::Malformed, detail).with_source(e)
         })?;
         let static_key = self.state.get_remote_static().ok_or_else(|| internal(number))?;
-        let early_muxer = cx.agree_on_muxer(&payload.muxers());
+        let peer_muxers = payload.muxers();
+        let early_muxer = cx.agree_on_muxer(&peer_muxers);
         let verified = cx.verifier.verify(Evidence {
             identity_key: &payload.identity_key,
             message: &signed_message(static_key),
             signature: &payload.identity_sig,
         })?;
-        Ok(Peer { verified, early_muxer })
+        Ok(Peer { verified, early_muxer, peer_muxers })
     }
 
     fn finish(mut self, role: Role, peer: Peer, unsent: Vec<u8>) -> Result<Finished, SecurityError> {
@@ -129,8 +133,8 @@ impl Handshake {
         };
         let keys = keys.map_err(|e| internal(3).with_source(e))?;
         let (io, surplus) = self.messages.into_parts();
-        let Peer { verified, early_muxer } = peer;
-        Ok(Finished { io, keys, verified, early_muxer, unsent, surplus })
+        let Peer { verified, early_muxer, peer_muxers } = peer;
+        Ok(Finished { io, keys, verified, early_muxer, peer_muxers, unsent, surplus })
     }
 }
 

@@ -43,6 +43,7 @@ impl Upgrader for Noise {
         let done = handshake::run(&self.identity, io, cx).await?;
         let stream = NoiseStream::new(done.io, done.keys, &self.pool, &done.unsent, &done.surplus);
         let stream: BoxIo = Box::new(stream);
-        Ok(Secured::new(done.verified, stream).with_early_muxer(done.early_muxer))
+        let secured = Secured::new(done.verified, stream).with_early_muxer(done.early_muxer);
+        Ok(secured.with_peer_muxers(done.peer_muxers))
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct Counts {
     pub(crate) open: usize,
     /// The most there were.
     pub(crate) peak: usize,
+    /// Those to one address, now, and the most there were.
+    pub(crate) to_one: HashMap<Multiaddr, usize>,
+    pub(crate) peak_to_one: usize,
     /// All there were, by address.
     pub(crate) by_addr: HashMap<Multiaddr, usize>,
 }
@@ -81,15 +84,20 @@ impl Sim {
         counts.open += 1;
         counts.peak = counts.peak.max(counts.open);
         *counts.by_addr.entry(addr.clone()).or_default() += 1;
-        Connecting(self)
+        let to_one = counts.to_one.entry(addr.clone()).or_default();
+        *to_one += 1;
+        counts.peak_to_one = (*to_one).max(counts.peak_to_one);
+        Connecting(self, addr.clone())
     }
 }
 
-struct Connecting<'a>(&'a Sim);
+struct Connecting<'a>(&'a Sim, Multiaddr);
 
 impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        self.0.counts.lock().unwrap().open -= 1;
+        let mut counts = self.0.counts.lock().unwrap();
+        counts.open -= 1;
+        *counts.to_one.get_mut(&self.1).unwrap() -= 1;
     }
 }
 

@@ -69,7 +69,7 @@ pub enum Cause {
         last: &'static str,
     },
     /// The address failed a short while ago.
-    #[error("failed {failures} times in a row, last with `{last}`; the next try is due in {}", short(.left))]
+    #[error("failed {}, last with `{last}`; the next try is due in {}", times(*failures), short(.left))]
     Backoff {
         /// How long it is still left alone.
         left: Duration,
@@ -219,6 +219,10 @@ impl Cause {
             _ => Retry::Permanent,
         }
     }
+}
+
+fn times(n: u32) -> String {
+    if n == 1 { "once".into() } else { format!("{n} times in a row") }
 }
 
 /// A duration to the tenth of a second, which is as exact as anybody waits.

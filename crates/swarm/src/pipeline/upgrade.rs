@@ -11,6 +11,7 @@ use multistream_select::NegotiationError;
 use skep_api::{
     BoxIo, Multiaddr, PeerId, PublicKey,
     error::BoxError,
+    escape,
     gate::Checkpoint,
     muxer::{Muxed, MuxerError, MuxerErrorKind},
     security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Verifier},
@@ -92,6 +93,7 @@ impl Upgrade<'_> {
         self.progress.at(Stage::Peer, "");
         self.check_peer(peer, &link.remote)?;
         self.progress.at(Stage::Muxer, "");
+        self.check_muxers(secured.peer_muxers())?;
         let (io, verified, early) = secured.into_parts();
         let (muxer, muxed) = self.mux(io, early.as_deref()).await?;
         let info = ConnectionInfo {
@@ -143,6 +145,20 @@ impl Upgrade<'_> {
             return Err(AttemptError::new(Stage::Peer, "", Cause::Security(error)));
         }
         admit::ask(&self.stack.gates, &Checkpoint::Peer { role: self.role, peer: &peer, remote })
+    }
+
+    /// What the peer has said of its muxers is known before a proposal would be refused; and a single proposal is not
+    /// waited for, so that its refusal would be seen only after the dial.
+    fn check_muxers(&self, theirs: &[String]) -> Result<(), AttemptError> {
+        let ours = &self.stack.muxers;
+        if theirs.is_empty() || ours.iter().any(|m| theirs.iter().any(|id| id == m.object.protocol())) {
+            return Ok(());
+        }
+        let theirs: Vec<_> = theirs.iter().map(|id| escape::remote(id)).collect();
+        let ours = names(ours.iter().map(|m| &m.name));
+        let detail = format!("this node has {ours}; the peer has {}", theirs.join(", "));
+        let error = MuxerError::new(MuxerErrorKind::NoCommonProtocol, detail);
+        Err(AttemptError::new(Stage::Muxer, "", Cause::Muxer(error)))
     }
 
     async fn mux(&self, io: BoxIo, early: Option<&str>) -> Result<(String, Muxed), AttemptError> {
