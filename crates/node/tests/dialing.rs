@@ -338,9 +338,12 @@ async fn options_say_what_will_do() {
     let limited = scene.node.dial_peer_with(peer, options().addresses([relayed.clone()])).await.unwrap();
     assert!(limited.connection.is_limited());
 
-    // A limited connection will do for who allows it, and not for others while there is a direct way.
+    // A limited connection will do for who allows it, and for others while there is no direct way.
     let again = scene.node.dial_peer_with(peer, options().allow_limited()).await.unwrap();
     assert_eq!((again.connection.id(), again.report.existing), (limited.connection.id(), true));
+    scene.sim.route(&public(7), Route::Refuses(10 * MS));
+    let still = scene.node.dial_peer_with(peer, options().addresses([public(7)])).await.unwrap();
+    assert_eq!((still.connection.id(), still.report.addrs.len()), (limited.connection.id(), 1));
     scene.leads(&public(6), 10 * MS);
     let direct = scene.node.dial_peer_with(peer, options().addresses([public(6)])).await.unwrap();
     assert!(!direct.connection.is_limited());

@@ -6,7 +6,7 @@ use super::{
     options::Priority,
     plan::{Given, Manner, Resolved},
     race::{Race, Step},
-    report::{AddrOutcome, DialError, Dialed},
+    report::{AddrOutcome, AddrReport, DialError, Dialed},
     request::{Accept, Key},
 };
 use crate::{
@@ -19,7 +19,10 @@ use futures::{
     future::BoxFuture,
     stream::{FuturesUnordered, StreamExt},
 };
-use skep_api::{Multiaddr, PeerId, address, error::Retry};
+use skep_api::{
+    Multiaddr, PeerId,
+    error::{Fault, Retry},
+};
 use std::sync::Arc;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -128,10 +131,12 @@ impl Flight {
 
     /// When something is due by itself.
     fn next_moment(&mut self) -> Option<Instant> {
-        // What was due has been started: this only looks.
-        let start = match self.race.peek(Instant::now()) {
+        let now = Instant::now();
+        let start = match self.race.peek(now) {
             Step::WaitUntil(moment) => Some(moment),
-            _ => None,
+            // Due since the last look.
+            Step::Start(_) => Some(now),
+            Step::Wait | Step::Empty => None,
         };
         let retries = self.lines.all.iter().filter_map(|line| match line.state {
             LineState::Retrying(_, at) if self.race.has_room() => Some(at),
@@ -176,7 +181,7 @@ impl Flight {
         else {
             return;
         };
-        let expected = self.peer.or_else(|| address::peer(&line.addr));
+        let expected = line.expected(self.peer);
         let progress = Arc::clone(&line.progress);
         let attempt = Attempt { line: position, target, expected, priority, progress };
         self.attempts.push(Box::pin(attempt.run(Arc::clone(&self.node))));
@@ -206,7 +211,7 @@ impl Flight {
                 self.failed(line, target, error);
                 // The peer may have come first and taken the last place there was for it.
                 if self.place.is_some() {
-                    self.take_existing();
+                    self.take_existing(false);
                 }
             }
         }
@@ -216,11 +221,11 @@ impl Flight {
         self.race.ended();
         let Some(line) = self.lines.all.get_mut(position) else { return };
         line.end(AddrOutcome::Connected { connection: connection.id() });
-        let (addr, started) = (line.addr.clone(), line.progress.started());
-        let expected = self.peer.or_else(|| address::peer(&addr));
+        let (addr, started, expected) =
+            (line.addr.clone(), line.progress.started(), line.expected(self.peer));
         self.node.dialer.succeeded(expected, &addr);
         for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
-            self.node.dialer.given_up(expected, line, started);
+            self.node.dialer.given_up(line.expected(self.peer), line, started);
         }
         self.answer(connection, false, |_| true);
     }
@@ -241,7 +246,7 @@ impl Flight {
             line.state = LineState::Retrying(target, at);
             return;
         }
-        let expected = peer.or_else(|| address::peer(&line.addr));
+        let expected = line.expected(peer);
         dialer.failed(expected, &line.addr, &error);
         if let (Some(expected), true) = (expected, is_wrong_peer(&error)) {
             // Only this address: one that is stale, or a lie, must not cost the peer the others.
@@ -268,14 +273,16 @@ impl Flight {
         if self.node.local_peer > peer && under_way {
             return;
         }
-        self.take_existing();
+        self.take_existing(false);
     }
 
-    /// Answers those for whom a connection that is there will do.
-    fn take_existing(&mut self) {
+    /// Answers those for whom a connection that is there will do. When the dial has failed, a limited one is better than
+    /// none.
+    fn take_existing(&mut self, failed: bool) {
         let Some(peer) = self.peer else { return };
         for accept in [Accept::Direct, Accept::PreferDirect, Accept::Any] {
-            if let Some(connection) = self.node.acceptable(&peer, accept) {
+            let content = if failed && accept == Accept::PreferDirect { Accept::Any } else { accept };
+            if let Some(connection) = self.node.acceptable(&peer, content) {
                 self.answer(&connection, true, |waiter| waiter.accept == accept);
             }
         }
@@ -316,8 +323,7 @@ impl Flight {
         }
         if self.waiters.is_empty() {
             for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
-                let expected = self.peer.or_else(|| address::peer(&line.addr));
-                self.node.dialer.given_up(expected, line, None);
+                self.node.dialer.given_up(line.expected(self.peer), line, None);
             }
         }
     }
@@ -337,15 +343,19 @@ impl Flight {
     /// All addresses have failed.
     fn fail(&mut self) {
         if self.place.is_some() {
-            self.take_existing();
+            self.take_existing(true);
         }
         if self.waiters.is_empty() {
             return;
         }
         let report = self.lines.report(self.peer, End::Over);
-        let tried = report.num_addrs_tried() > 0;
+        // What this node did to itself says nothing about the peer.
+        let told = |addr: &AddrReport| {
+            addr.started.is_some() && addr.outcome.error().is_some_and(|e| e.cause.fault() != Fault::Local)
+        };
+        let tells = report.addrs.iter().any(told);
         let error = DialError::all_failed(report);
-        if let (Some(peer), true) = (self.peer, tried) {
+        if let (Some(peer), true) = (self.peer, tells) {
             self.node.dialer.negative.failed(peer, &self.asked, error.code(), Instant::now());
         }
         for waiter in std::mem::take(&mut self.waiters) {

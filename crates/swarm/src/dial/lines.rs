@@ -5,7 +5,7 @@ use crate::{
     error::{AttemptError, Cause, Stage},
     pipeline::{admit::Approved, progress::Progress},
 };
-use skep_api::{Multiaddr, PeerId};
+use skep_api::{Multiaddr, PeerId, address};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -72,6 +72,11 @@ impl Line {
             ended: None,
             head_start: None,
         }
+    }
+
+    /// The peer that has to be there: the one wanted, or the one that the address names.
+    pub(super) fn expected(&self, wanted: Option<PeerId>) -> Option<PeerId> {
+        wanted.or_else(|| address::peer(&self.addr))
     }
 
     pub(super) fn skip(&mut self, error: AttemptError) {

@@ -140,7 +140,7 @@ impl Flight {
         let together = Together::of(self.lines.all.iter().map(|line| &line.addr), &host);
         for position in fresh {
             let Some(line) = self.lines.all.get_mut(*position) else { continue };
-            let expected = self.peer.or_else(|| address::peer(&line.addr));
+            let expected = line.expected(self.peer);
             match judge_one(&node, &line.addr, expected, &together, &rules, manner) {
                 Ok(target) => line.state = LineState::Waiting(target),
                 Err(error) => line.skip(error),

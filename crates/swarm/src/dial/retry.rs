@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Keys of `[retry]`.
 ///
-/// Only what a retry can mend at once is retried: a connection that was reset in its handshake, a name server that did
-/// not answer. What takes longer to mend, such as a refusal, is the matter of the back-off.
+/// Only what a retry can mend at once is retried, such as a connection that was reset in its handshake. What takes longer
+/// to mend, such as a refusal, is the matter of the back-off; names are asked for again by the resolver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
