@@ -158,12 +158,16 @@ impl Index {
         }
     }
 
-    /// Puts back what was read from a file, touched after all that was put back before.
-    pub(super) fn restore(&mut self, peer: &PeerId, entry: Entry, now: Instant) {
+    /// Puts back what was read from a file, touched after all that was put back before. Unless it is as it is
+    /// stored, it will be written again.
+    pub(super) fn restore(&mut self, peer: &PeerId, entry: Entry, as_stored: bool, now: Instant) {
         if let Some(journal) = &mut self.journal {
             journal.stored(peer, true);
         }
-        self.change(peer, now, |known| *known = entry);
+        let known = self.change(peer, now, |known| *known = entry);
+        if let Some(journal) = self.journal.as_mut().filter(|_| known && as_stored) {
+            journal.written(peer);
+        }
     }
 
     /// What has to be written to the file.

@@ -5,4 +5,5 @@
 mod index;
 mod limits;
 pub mod memory;
+pub mod redb;
 mod store;

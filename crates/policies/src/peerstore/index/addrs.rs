@@ -94,7 +94,7 @@ impl Addrs {
         true
     }
 
-    pub(super) fn reclass(&mut self, from: Ttl, to: Ttl, limits: &Limits, now: Instant) {
+    pub(in crate::peerstore) fn reclass(&mut self, from: Ttl, to: Ttl, limits: &Limits, now: Instant) {
         let class = std::mem::discriminant(&from);
         for held in self.0.iter_mut().filter(|held| std::mem::discriminant(&held.ttl) == class) {
             (held.ttl, held.expires) = (to, end_of(to, limits, now));

@@ -40,6 +40,11 @@ impl Journal {
         }
     }
 
+    /// The file says of a peer what is known.
+    pub(super) fn written(&mut self, peer: &PeerId) {
+        self.changed.remove(peer);
+    }
+
     /// Takes what has to be written; the file is thought to hold it from now on.
     pub(super) fn take<'a>(&mut self, known: impl Iterator<Item = &'a PeerId>) -> Pending {
         let changed = mem::take(&mut self.changed);
