@@ -46,9 +46,9 @@ register_peerstore! {
 /// The keys of `[peerstore.redb]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["path"]))]
 pub struct Config {
     /// The file, such as `"peers.redb"`; its folder must be there. No default: each node needs a file of its own.
-    #[schemars(required)]
     pub path: String,
     /// What to do about a damaged file: `"fail"`, or `"start_afresh"`, which moves it to `<path>.damaged-<n>`.
     /// Default `"fail"`; starting afresh costs all that was known.
