@@ -73,7 +73,7 @@ async fn changed_bytes_never_panic() {
         let mut refused = 0;
         // Most of the file is room for more; what is in use is changed more often.
         let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-        for round in 0..250 {
+        for round in 0..120 {
             let mut damaged = bytes.clone();
             for _ in 0..=random.below(4) {
                 let at = match random.below(4) {
@@ -91,7 +91,7 @@ async fn changed_bytes_never_panic() {
             }
             refused += usize::from(!survives(&folder, &damaged, &format!("round {round}")));
         }
-        assert!(refused > 25, "only {refused} were refused");
+        assert!(refused > 12, "only {refused} were refused");
     }
 }
 
