@@ -31,8 +31,5 @@ mod memory {
 
 mod redb {
     skep_testkit::plugin_suite!(skep_policies::peerstore::redb::PLUGIN);
-    skep_testkit::peerstore_suite!(
-        skep_policies::peerstore::redb::PLUGIN,
-        (super::SMALL_PEERSTORE, "path")
-    );
+    skep_testkit::peerstore_suite!(skep_policies::peerstore::redb::PLUGIN, (super::SMALL_PEERSTORE, "path"));
 }
