@@ -9,6 +9,7 @@ use skep_api::{
 };
 use skep_policies::{
     gate::ip_filter,
+    peerstore::{memory, redb},
     pruner::watermark,
     ranker::{sequential, smart},
     resolver::{dns, r#static},
@@ -60,6 +61,20 @@ fn valid_tables_are_read() {
     let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
     assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
     section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
+    let memory = memory::Config {
+        max_peers: 500,
+        max_addrs: 2_000,
+        max_addrs_per_peer: 10,
+        max_records: 100,
+        max_protocols_per_peer: 32,
+        max_metadata_per_peer: 0,
+        temporary_ttl: DurationText::secs(30),
+        recently_connected_ttl: DurationText::secs(3_600),
+    };
+    assert_eq!(section(VALID, "peerstore", "memory").decode::<memory::Config>().unwrap(), memory);
+    let file: redb::Config = section(VALID, "peerstore", "redb").decode().unwrap();
+    assert_eq!((file.path.as_str(), file.on_corruption), ("peers.redb", redb::OnCorruption::StartAfresh));
+    assert_eq!((file.write_every, file.max_peers), (DurationText::millis(250), memory.max_peers));
 }
 
 #[test]
@@ -77,6 +92,18 @@ fn an_empty_table_is_the_default() {
         empty("pruner.watermark").decode::<watermark::Config>().unwrap(),
         watermark::Config::default()
     );
+    assert_eq!(empty("peerstore.memory").decode::<memory::Config>().unwrap(), memory::Config::default());
+}
+
+#[test]
+fn a_peer_store_in_a_file_needs_a_path() {
+    let errors = ConfigSection::empty("peerstore.redb").decode::<redb::Config>().unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "1 problem in the configuration:\n  \
+         1. peerstore.redb.path: there is no file [default]\n    \
+         the path of a file, such as \"peers.redb\""
+    );
 }
 
 #[test]
@@ -86,6 +113,8 @@ fn a_table_is_read_by_the_file_of_its_name() {
     assert!(r#static::PLUGIN.origin.config_file.ends_with("policies/src/resolver/static.rs"));
     assert!(smart::PLUGIN.origin.config_file.ends_with("policies/src/ranker/smart.rs"));
     assert!(sequential::PLUGIN.origin.config_file.ends_with("policies/src/ranker/sequential.rs"));
+    assert!(memory::PLUGIN.origin.config_file.ends_with("policies/src/peerstore/memory.rs"));
+    assert!(redb::PLUGIN.origin.config_file.ends_with("policies/src/peerstore/redb.rs"));
     assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
 }
 
@@ -222,5 +251,43 @@ fn messages_of_best() {
         "1 problem in the configuration:\n  \
          1. selector.best.strategy: unknown key [file skep.toml]\n    \
          this plugin has no keys"
+    );
+}
+
+#[test]
+fn messages_of_memory() {
+    assert_eq!(
+        refusal::<memory::Config>("peerstore", "memory"),
+        "7 problems in the configuration:\n  \
+         1. peerstore.memory.max_peer: unknown key [file skep.toml]\n    \
+         did you mean `max_peers`? keys here: max_addrs, max_addrs_per_peer, max_metadata_per_peer, max_peers, max_protocols_per_peer, max_records, recently_connected_ttl, temporary_ttl\n  \
+         2. peerstore.memory.max_records: invalid value: integer `-1`, expected u32 [file skep.toml]\n    \
+         Certified records, at least 1. Default 10000; each costs up to 8 KiB.\n  \
+         3. peerstore.memory.recently_connected_ttl: invalid value: string \"a while\", expected a duration with a unit, such as \"250ms\", \"5s\", \"2m\" or \"1h\" [file skep.toml]\n    \
+         How long an address is kept after its connection has ended, `\"1s\"` to `\"720h\"`. Default `\"15m\"`; longer means more dead ones.\n  \
+         4. peerstore.memory.max_peers: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 10000000\n  \
+         5. peerstore.memory.max_metadata_per_peer: 16777217 is out of range [file skep.toml]\n    \
+         allowed: 0 to 16777216\n  \
+         6. peerstore.memory.max_addrs: 5 is below `max_addrs_per_peer`, which is 10 [file skep.toml]\n    \
+         allowed: 10 or more, or lower `max_addrs_per_peer`\n  \
+         7. peerstore.memory.temporary_ttl: 0s is out of range [file skep.toml]\n    \
+         allowed: 1s to 720h"
+    );
+}
+
+#[test]
+fn messages_of_redb() {
+    assert_eq!(
+        refusal::<redb::Config>("peerstore", "redb"),
+        "4 problems in the configuration:\n  \
+         1. peerstore.redb.on_corruption: unknown variant `delete`, expected `fail` or `start_afresh` [file skep.toml]\n    \
+         What to do about a damaged file: `\"fail\"`, or `\"start_afresh\"`, which moves it to `<path>.damaged-<n>`. Default `\"fail\"`; starting afresh costs all that was known.\n  \
+         2. peerstore.redb.path: there is no file [file skep.toml]\n    \
+         the path of a file, such as \"peers.redb\"\n  \
+         3. peerstore.redb.write_every: 2h is out of range [file skep.toml]\n    \
+         allowed: 10ms to 1h\n  \
+         4. peerstore.redb.max_protocols_per_peer: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 10000"
     );
 }

@@ -67,3 +67,15 @@ mod watermark {
 mod best {
     skep_testkit::plugin_suite!(skep_policies::selector::best::PLUGIN);
 }
+
+const SMALL_PEERSTORE: &str = "max_peers = 8\nmax_addrs = 20\nmax_addrs_per_peer = 4\nmax_records = 4";
+
+mod memory {
+    skep_testkit::plugin_suite!(skep_policies::peerstore::memory::PLUGIN);
+    skep_testkit::peerstore_suite!(skep_policies::peerstore::memory::PLUGIN, super::SMALL_PEERSTORE);
+}
+
+mod redb {
+    skep_testkit::plugin_suite!(skep_policies::peerstore::redb::PLUGIN);
+    skep_testkit::peerstore_suite!(skep_policies::peerstore::redb::PLUGIN, (super::SMALL_PEERSTORE, "path"));
+}

@@ -8,7 +8,7 @@
 
 mod kept;
 
-use kept::{Folder, addr, build, key, open, peer, refusal};
+use kept::{Folder, addr, build, key, open, open_with, peer, refusal};
 use skep_api::{
     BuildCx, Keypair, TaskScope,
     context::Spawn,
@@ -74,7 +74,7 @@ async fn a_build_touches_no_file() {
 #[tokio::test(start_paused = true)]
 async fn what_changes_is_written_after_a_while() {
     let folder = Folder::new();
-    let store = open(&folder.file()).unwrap();
+    let store = open_with(&folder.file(), "").unwrap();
     store.add_addrs(&peer(1), &[addr(1)], Ttl::Permanent);
     tokio::time::sleep(Duration::from_secs(5)).await;
     drop(store);

@@ -3,7 +3,7 @@
 
 mod doubles;
 
-use doubles::{muxer, plugin, policy, ranker, security, transport};
+use doubles::{muxer, peerstore, plugin, policy, ranker, security, transport};
 use skep_testkit::{Property, harness::Fixture, run_all, suite};
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -187,6 +187,51 @@ doubles! { resolver_fails:
         => ["v4_what_leads_on_and_on_is_given_up"];
 }
 
+fn peerstore_fails(fault: peerstore::Fault, failing: &[&str]) {
+    let disk = peerstore::Disk::default();
+    let build = move |table| Ok(peerstore::Shelf::build(fault, &table, &disk));
+    let fixture = suite::peerstore::Fixture::new("peerstore.shelf", ("", "path"), build);
+    expect(&suite::peerstore::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { peerstore_fails:
+    a_right_peerstore: peerstore::Fault::Nothing => [];
+    peerstore_a1_addrs: peerstore::Fault::OnePeerTakesAllAddresses => ["a1_every_table_is_bounded"];
+    peerstore_a1_records: peerstore::Fault::RecordsAreUnbounded => ["a1_every_table_is_bounded"];
+    peerstore_a1_newest: peerstore::Fault::NewestGoFirst => ["a1_peers_that_nobody_needs_go_first"];
+    peerstore_a1_connected: peerstore::Fault::ConnectedGoLikeOthers => ["a1_peers_that_nobody_needs_go_first"];
+    peerstore_a1_protocols: peerstore::Fault::ProtocolsAreUnbounded
+        => ["a1_protocols_and_metadata_are_bounded"];
+    peerstore_a1_metadata: peerstore::Fault::MetadataIsUnbounded
+        => ["a1_protocols_and_metadata_are_bounded"];
+    peerstore_a1_refused: peerstore::Fault::RefusedMetadataClearsTheRest
+        => ["a1_protocols_and_metadata_are_bounded"];
+    peerstore_a2: peerstore::Fault::AddressesStayAWhileLonger => ["a2_an_address_ends_with_its_time"];
+    peerstore_a3_adding: peerstore::Fault::AddingAgainSetsTheTime => ["a3_adding_again_never_shortens"];
+    peerstore_a3_reclass: peerstore::Fault::ReclassNeverShortens => ["a3_a_reclass_may_shorten"];
+    peerstore_a3_classes: peerstore::Fault::ReclassTakesAllClasses => ["a3_a_reclass_may_shorten"];
+    peerstore_a5_nothing: peerstore::Fault::FlushWritesNothing
+        => ["a5_what_was_flushed_is_there_after_a_restart"];
+    peerstore_a5_forgotten: peerstore::Fault::FlushedPeersComeBack
+        => ["a5_what_was_flushed_is_there_after_a_restart"];
+    peerstore_a6: peerstore::Fault::AnyKeyIsKept => ["a6_only_the_peers_own_key_is_kept"];
+    peerstore_a7_older: peerstore::Fault::OlderRecordsReplace => ["a7_only_a_newer_record_is_kept"];
+    peerstore_a7_addrs: peerstore::Fault::OldRecordsLeaveTheirAddresses => ["a7_only_a_newer_record_is_kept"];
+    peerstore_a8_again: peerstore::Fault::KnownAddressesAreToldAgain => ["a8_new_addresses_are_told_once"];
+    peerstore_a8_one: peerstore::Fault::OneSubscriberIsTold
+        => ["a8_new_addresses_are_told_once", "a8_a_subscriber_that_does_not_read_holds_up_nobody"];
+    peerstore_a8_full: peerstore::Fault::FullQueuesRefuseAddresses
+        => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
+    peerstore_a8_endless: peerstore::Fault::QueuesAreEndless
+        => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
+    peerstore_suffix: peerstore::Fault::PeersStayAtTheEnd => ["addresses_are_kept_without_the_peer"];
+    peerstore_foreign: peerstore::Fault::ForeignAddressesAreKept => ["addresses_are_kept_without_the_peer"];
+    peerstore_protocols: peerstore::Fault::ProtocolsAreAdded => ["what_is_kept_comes_back"];
+    peerstore_latency: peerstore::Fault::LatencyIsTheLast => ["what_is_kept_comes_back"];
+    peerstore_forget: peerstore::Fault::PermanentAddressesAreNotForgotten => ["forgetting_leaves_nothing"];
+    peerstore_order: peerstore::Fault::PeersComeAsTheyWereTouched => ["peers_come_in_order"];
+}
+
 fn plugin_fails(descriptor: skep_api::Plugin<skep_api::plugin::layer::Gate>, failing: &[&str]) {
     let fixture = suite::plugin::Fixture::of(descriptor);
     expect(&suite::plugin::properties(), fixture, &format!("{descriptor:?}"), failing);
@@ -198,6 +243,10 @@ doubles! { plugin_fails:
     plugin_summary: plugin::changed(|p| p.summary = "") => ["plugin_summary_is_one_line"];
     plugin_example: plugin::changed(|p| p.example = "count = \"three\"") => ["plugin_example_builds"];
     plugin_defaults: plugin::changed(|p| p.build = plugin::refuses_defaults) => ["plugin_defaults_build"];
+    plugin_required: plugin::changed(|p| p.schema = plugin::requires_too_much) => ["plugin_defaults_build"];
+    plugin_right_required: plugin::changed(|p| {
+        (p.schema, p.build) = (plugin::requires_too_much, plugin::refuses_defaults);
+    }) => [];
     plugin_unknown: plugin::changed(|p| p.build = plugin::ignores_unknown_keys)
         => ["plugin_refuses_unknown_keys_by_path"];
     plugin_types: plugin::changed(|p| p.build = plugin::blurs_wrong_types)

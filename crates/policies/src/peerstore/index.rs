@@ -251,7 +251,9 @@ impl Index {
     fn unlink(&mut self, peer: &PeerId) -> Option<Entry> {
         let entry = self.peers.remove(peer)?;
         self.order.remove(&entry.rank());
-        self.recorded.remove(&entry.rank());
+        if entry.record.is_some() {
+            self.recorded.remove(&entry.rank());
+        }
         entry.addrs.next_end().map(|end| self.ends.remove(&(end, *peer)));
         self.addrs = self.addrs.saturating_sub(entry.addrs.len());
         Some(entry)

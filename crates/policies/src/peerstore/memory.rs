@@ -27,7 +27,7 @@ register_peerstore! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Peers of which anything is kept, at least 1. Default 10000; each costs about half a kilobyte and what is
+    /// Peers of which anything is kept, at least 1. Default 10000; each costs about a kilobyte and what is
     /// kept of it.
     pub max_peers: u32,
     /// Addresses of all peers, at least `max_addrs_per_peer`. Default 100000; each costs about 150 bytes.

@@ -46,9 +46,9 @@ register_peerstore! {
 /// The keys of `[peerstore.redb]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["path"]))]
 pub struct Config {
     /// The file, such as `"peers.redb"`; its folder must be there. No default: each node needs a file of its own.
-    #[schemars(required)]
     pub path: String,
     /// What to do about a damaged file: `"fail"`, or `"start_afresh"`, which moves it to `<path>.damaged-<n>`.
     /// Default `"fail"`; starting afresh costs all that was known.
@@ -56,7 +56,7 @@ pub struct Config {
     /// How long changes are collected before they are written, `"10ms"` to `"1h"`. Default `"1s"`; what is younger
     /// is lost with the process, and every write waits for the disk.
     pub write_every: DurationText,
-    /// Peers of which anything is kept, at least 1. Default 10000; each costs about half a kilobyte and what is
+    /// Peers of which anything is kept, at least 1. Default 10000; each costs about a kilobyte and what is
     /// kept of it.
     pub max_peers: u32,
     /// Addresses of all peers, at least `max_addrs_per_peer`. Default 100000; each costs about 150 bytes.

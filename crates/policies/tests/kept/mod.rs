@@ -47,8 +47,9 @@ pub(crate) fn build(path: &Path, more: &str, cx: &BuildCx) -> Arc<dyn PeerStore>
     (PLUGIN.build)(&ConfigSection::from_table("peerstore.redb", table), cx).unwrap()
 }
 
+/// Opens a store that writes when it is flushed, so that nothing else holds its file when it is dropped.
 pub(crate) fn open(path: &Path) -> Result<Arc<dyn PeerStore>, PeerStoreError> {
-    open_with(path, "")
+    open_with(path, "write_every = \"1h\"")
 }
 
 pub(crate) fn open_with(path: &Path, more: &str) -> Result<Arc<dyn PeerStore>, PeerStoreError> {

@@ -5,6 +5,7 @@
 
 pub mod gate;
 pub mod muxer;
+pub mod peerstore;
 pub mod plugin;
 pub mod pruner;
 pub mod ranker;

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 use skep_api::{ConfigErrors, Layer, Plugin};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 suite! { $
     /// Tests of a descriptor of any layer: `plugin_suite!(my_plugin::PLUGIN);`
@@ -39,6 +39,13 @@ impl<L: Layer> Fixture<L> {
     fn keys(&self) -> Map<String, Value> {
         let schema = (self.plugin.schema)();
         schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+
+    /// The keys without which nothing can be built, as the schema has them.
+    fn required(&self) -> Vec<String> {
+        let schema = (self.plugin.schema)();
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        required.filter_map(Value::as_str).map(str::to_string).collect()
     }
 
     fn build(&self, table: Map<String, Value>) -> Result<Arc<L::Object>, ConfigErrors> {
@@ -94,9 +101,23 @@ pub async fn plugin_example_builds<L: Layer>(fixture: Fixture<L>) -> Outcome {
     fixture.build(table).during("the example is refused").map(drop)
 }
 
-/// An empty table builds: every key has a default.
+/// An empty table builds: every key has a default. Where the schema says that a key is required, such as the path
+/// of a file that no two nodes may share, the table is refused by the path of that key, and for nothing else.
 pub async fn plugin_defaults_build<L: Layer>(fixture: Fixture<L>) -> Outcome {
-    fixture.build(Map::new()).during("the defaults are refused").map(drop)
+    let required = fixture.required();
+    match fixture.build(Map::new()) {
+        Ok(_) => {
+            ensure!(required.is_empty(), "an empty table builds, and the schema requires {required:?}");
+            Ok(())
+        }
+        Err(errors) => {
+            let paths: BTreeSet<_> =
+                required.iter().map(|key| format!("{}.{key}", path_of(&fixture.plugin))).collect();
+            let refused: BTreeSet<_> = errors.iter().map(|e| e.key.clone()).collect();
+            ensure!(refused == paths, "the defaults are refused: {errors}");
+            Ok(())
+        }
+    }
 }
 
 /// A key that the plugin does not have is refused, and so is each of its own keys misspelt.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub(crate) mod muxer;
+pub(crate) mod peerstore;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod ranker;

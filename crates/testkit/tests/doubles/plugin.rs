@@ -99,6 +99,13 @@ pub(crate) fn undescribed() -> schemars::Schema {
     schema
 }
 
+/// Requires a key that has a default.
+pub(crate) fn requires_too_much() -> schemars::Schema {
+    let mut schema = (PLUGIN.schema)();
+    schema.insert("required".into(), json!(["count"]));
+    schema
+}
+
 /// The right descriptor with one thing changed.
 pub(crate) fn changed(change: impl FnOnce(&mut Plugin<layer::Gate>)) -> Plugin<layer::Gate> {
     let mut plugin = PLUGIN;

@@ -1,6 +1,6 @@
 //! Moves a damaged file out of the way without overwriting anything.
 
-use redb::backends::FileBackend;
+use redb::{StorageBackend, backends::FileBackend};
 use skep_api::peerstore::{PeerStoreError, PeerStoreErrorKind};
 use std::{
     ffi::OsString,
@@ -36,7 +36,6 @@ pub(super) fn move_aside(path: &Path) -> Result<PathBuf, PeerStoreError> {
 }
 
 fn lock(path: &Path) -> io::Result<Option<FileBackend>> {
-    use redb::StorageBackend;
     let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
     let backend = FileBackend::new(file).map_err(io::Error::other)?;
     Ok(backend.try_lock_range(Bound::Unbounded, Bound::Unbounded)?.then_some(backend))

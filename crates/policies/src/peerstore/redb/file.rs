@@ -25,12 +25,23 @@ const CACHE: usize = 4 * 1_024 * 1_024;
 /// # Errors
 /// Those of the system, and that it is no file.
 pub(super) fn backend(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+    let found = fs::metadata(path).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if found.is_none() {
+        keep_name(path);
+    }
     let backend = FileBackend::new(file).map_err(io::Error::other)?;
     Ok(Box::new(backend))
+}
+
+/// Has the name of a new file written to the disk, where folders can be: a file without one is lost with the power.
+fn keep_name(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::File::open(folder.unwrap_or(Path::new(".")));
+    drop(folder.and_then(|folder| folder.sync_all()));
 }
 
 /// Opens a database and shows every row. The file is changed only if all of that succeeds.

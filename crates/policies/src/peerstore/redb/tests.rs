@@ -116,6 +116,139 @@ async fn what_could_not_be_written_is_written_by_a_later_flush() {
     assert_eq!(again.peers(), expected);
 }
 
+/// A disk that takes its time: whoever writes waits for this.
+static TIME: Mutex<()> = Mutex::new(());
+
+#[derive(Debug)]
+struct SlowDisk(FileBackend);
+
+impl SlowDisk {
+    fn open(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        let file =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(Box::new(Self(FileBackend::new(file).unwrap())))
+    }
+}
+
+impl StorageBackend for SlowDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        drop(TIME.lock().unwrap());
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+#[test]
+fn answers_do_not_wait_for_the_disk() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let folder = Folder::new();
+    let kept = Arc::new(store(&folder.config(), Some(SlowDisk::open)));
+    kept.open().unwrap();
+    let peer = PeerId::random();
+    kept.add_addrs(&peer, &[addr(1)], Ttl::Permanent);
+
+    let slow = TIME.lock().unwrap();
+    let flushing = Arc::clone(&kept);
+    let flush = runtime.spawn(async move { flushing.flush().await });
+    for _ in 0..50 {
+        runtime.block_on(tokio::task::yield_now());
+    }
+    // The write waits for the disk now, or will: either way nobody else does.
+    kept.add_addrs(&peer, &[addr(2)], Ttl::Permanent);
+    kept.set_protocols(&peer, &["/a/1".into()]);
+    assert_eq!((kept.addrs(&peer).len(), kept.peers().len(), kept.stats().addrs), (2, 1, 2));
+    assert!(!flush.is_finished());
+    drop(slow);
+    runtime.block_on(flush).unwrap().unwrap();
+}
+
+/// What a file was asked to do, and what a flush had promised in between.
+#[derive(Debug)]
+enum Event {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    Flushed(usize),
+}
+
+static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct Recorded(FileBackend);
+
+impl Recorded {
+    fn open(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        let file =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(Box::new(Self(FileBackend::new(file).unwrap())))
+    }
+}
+
+impl StorageBackend for Recorded {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        EVENTS.lock().unwrap().push(Event::SetLen(len));
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        EVENTS.lock().unwrap().push(Event::Write(offset, data.to_vec()));
+        self.0.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_kill_between_any_two_writes_loses_nothing_that_was_promised() {
+    let folder = Folder::new();
+    for round in 0..3 {
+        let kept = store(&folder.config(), Some(Recorded::open));
+        kept.open().unwrap();
+        for n in 0..8 {
+            kept.add_addrs(&PeerId::random(), &[addr(n)], Ttl::Permanent);
+            kept.flush().await.unwrap();
+            EVENTS.lock().unwrap().push(Event::Flushed(kept.stats().peers));
+        }
+        assert_eq!(kept.stats().peers, (round + 1) * 8);
+    }
+    let events = std::mem::take(&mut *EVENTS.lock().unwrap());
+    let (mut file, mut promised) = (Vec::new(), 0);
+    let elsewhere = Folder::new();
+    for (at, event) in events.iter().enumerate() {
+        match event {
+            Event::SetLen(len) => file.resize(usize::try_from(*len).unwrap(), 0),
+            Event::Write(offset, data) => {
+                let start = usize::try_from(*offset).unwrap();
+                file[start..start + data.len()].copy_from_slice(data);
+            }
+            Event::Flushed(peers) => promised = *peers,
+        }
+        std::fs::write(elsewhere.0.join("peers.redb"), &file).unwrap();
+        let again = store(&elsewhere.config(), None);
+        again.open().unwrap_or_else(|e| panic!("after {at} of {} events: {e:?}", events.len()));
+        let found = again.stats().peers;
+        assert!(found >= promised, "after {at} events {promised} peers were promised, and {found} are there");
+    }
+    assert!(events.len() > 60 && promised == 24, "{} events", events.len());
+}
+
 #[tokio::test]
 async fn a_store_that_was_not_opened_cannot_be_flushed() {
     let folder = Folder::new();
