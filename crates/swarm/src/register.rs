@@ -2,6 +2,7 @@
 
 use crate::{
     connection::{Shared, SwarmConn, accept_loop},
+    dial::later,
     error::{AttemptError, Cause, Stage},
     events::Event,
     permits::Permit,
@@ -9,10 +10,13 @@ use crate::{
     swarm::Inner,
 };
 use futures::FutureExt;
-use skep_api::{CloseReason, Code, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded, security::Role};
+use skep_api::{
+    CloseReason, Code, PeerId, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded, security::Role,
+};
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -54,7 +58,7 @@ impl Inner {
         }
         self.remember_connection(&shared.info);
         self.start(&shared, muxed, permit);
-        self.dialer.connected(shared.info.role, shared.info.peer);
+        self.dialer.connected(shared.info.peer);
         self.prune_if_needed();
         Ok(SwarmConn(shared))
     }
@@ -84,22 +88,37 @@ impl Inner {
                 peers.push(SwarmConn(Arc::clone(shared)));
                 return Ok(());
             }
-            let limit = LimitExceeded {
-                scope: format!("connections to {}", shared.info.peer),
-                current: live as u64,
-                limit: limit as u64,
-                key: "swarm.max_connections_per_peer".into(),
-            };
-            return Err(AttemptError::new(Stage::Filter, "", Cause::Limit(limit)));
+            let exceeded = self.per_peer_exceeded(&shared.info.peer, live);
+            return Err(AttemptError::new(Stage::Gate, "", Cause::Limit(exceeded)));
         }
         peers.push(SwarmConn(Arc::clone(shared)));
         Ok(())
     }
 
+    /// The limit on connections to a peer, if one more would exceed it.
+    pub(crate) fn limit_for(&self, peer: &PeerId) -> Option<LimitExceeded> {
+        let live = self.to(peer).iter().filter(|conn| conn.is_live()).count();
+        (live >= self.settings.max_connections_per_peer as usize).then(|| self.per_peer_exceeded(peer, live))
+    }
+
+    fn per_peer_exceeded(&self, peer: &PeerId, current: usize) -> LimitExceeded {
+        LimitExceeded {
+            scope: format!("connections to {peer}"),
+            current: current as u64,
+            limit: self.settings.max_connections_per_peer.into(),
+            key: "swarm.max_connections_per_peer".into(),
+        }
+    }
+
     /// Whether two connections were made at the same time by both ends, and the new one is that of the greater id.
     fn supplants(&self, new: &Shared, old: &SwarmConn) -> bool {
         let wins = if self.local_peer > new.info.peer { Role::Dialer } else { Role::Listener };
-        new.info.role == wins && old.info().role != wins && new.begun <= old.opened_at()
+        // An inbound one was dialled before it came to be accepted, by no more than a handshake may take.
+        let slack = match new.info.role {
+            Role::Dialer => Duration::ZERO,
+            Role::Listener => self.settings.upgrade_timeout.0,
+        };
+        new.info.role == wins && old.info().role != wins && new.begun <= later(old.opened_at(), slack)
     }
 
     /// Tells the peer why and lets the connection go.
@@ -143,7 +162,7 @@ impl Inner {
                 peers.retain(|conn| conn.0.id != shared.id);
                 if peers.is_empty() {
                     connections.remove(&peer);
-                    self.remember_loss(&peer);
+                    self.remember_loss(shared);
                 }
             }
         }

@@ -6,9 +6,15 @@ use skep_api::{
     address::{self, Scope},
     peerstore::Ttl,
     protocol::PeerInfo,
+    record::SignedRecord,
     security::Role,
 };
-use std::sync::PoisonError;
+use std::time::Duration;
+
+/// How long what a peer says of itself is kept.
+const SAID: Duration = Duration::from_secs(3600);
+/// How long it is kept after the last connection.
+const AFTER: Duration = Duration::from_secs(15 * 60);
 
 impl Inner {
     /// The peer's key, and the address that was dialled. The port that an inbound connection comes from is nothing to
@@ -21,14 +27,18 @@ impl Inner {
         }
     }
 
-    /// The last connection to the peer has ended.
-    pub(crate) fn remember_loss(&self, peer: &PeerId) {
-        if let Some(store) = &self.stack.peerstore {
-            store.object.reclass(peer, Ttl::Connected, Ttl::RecentlyConnected);
+    /// The last connection to the peer has ended. What it said is worth something for a while, however long ago it was.
+    pub(crate) fn remember_loss(&self, conn: &Shared) {
+        let Some(store) = &self.stack.peerstore else { return };
+        let peer = conn.info.peer;
+        store.object.reclass(&peer, Ttl::Connected, Ttl::RecentlyConnected);
+        if let Some(info) = &*conn.peer_info.borrow() {
+            let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
+            store.object.add_addrs(&peer, &addrs, Ttl::For(AFTER));
         }
     }
 
-    /// What the peer says of itself.
+    /// What the peer says of itself. None of its addresses counts as one that has worked.
     pub(crate) fn remember_info(&self, conn: &Shared, info: &PeerInfo) {
         let Some(store) = &self.stack.peerstore else { return };
         let peer = conn.info.peer;
@@ -36,15 +46,12 @@ impl Inner {
         if let Some(record) = &info.record {
             store.object.put_record(record);
         }
-        let addrs = believable(&info.listen_addrs, &conn.info.remote);
-        // Under the lock, so that the end of the last connection comes after this or is seen here.
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let connected = connections.contains_key(&peer);
-        store.object.add_addrs(
-            &peer,
-            &addrs,
-            if connected { Ttl::Connected } else { Ttl::RecentlyConnected },
-        );
+        // The record is kept as it was signed; that does not make each address in it worth dialling.
+        let certified = info.record.iter().flat_map(SignedRecord::addrs);
+        let (_, beyond) = believable(certified, &conn.info.remote);
+        store.object.remove_addrs(&peer, &beyond);
+        let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
+        store.object.add_addrs(&peer, &addrs, Ttl::For(SAID));
     }
 
     /// An address does not lead to the peer.
@@ -55,14 +62,18 @@ impl Inner {
     }
 }
 
-/// The addresses that can lead to a peer that was met at `remote`: none of a narrower network. As go-libp2p does.
-fn believable(addrs: &[Multiaddr], remote: &Multiaddr) -> Vec<Multiaddr> {
+/// The addresses that can lead to a peer that was met at `remote`, and those of narrower networks, which cannot. As
+/// go-libp2p does.
+fn believable<'a>(
+    addrs: impl IntoIterator<Item = &'a Multiaddr>,
+    remote: &Multiaddr,
+) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
     let narrowest = match address::scope(remote) {
         Scope::Public => Scope::Public,
         Scope::Private | Scope::LinkLocal => Scope::LinkLocal,
         Scope::Loopback | Scope::Unknown => Scope::Loopback,
     };
-    addrs.iter().filter(|addr| address::scope(addr) >= narrowest).cloned().collect()
+    addrs.into_iter().cloned().partition(|addr| address::scope(addr) >= narrowest)
 }
 
 #[cfg(test)]
@@ -75,8 +86,9 @@ mod tests {
         let all =
             ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/dns4/a.test/tcp/1"];
         let all = all.map(addr);
-        assert_eq!(believable(&all, &addr("/ip4/203.0.113.9/tcp/5")), all[2..]);
-        assert_eq!(believable(&all, &addr("/ip4/10.0.0.9/tcp/5")), all[1..]);
-        assert_eq!(believable(&all, &addr("/ip4/127.0.0.1/tcp/5")), all);
+        let believed = |remote| believable(&all, &addr(remote));
+        assert_eq!(believed("/ip4/203.0.113.9/tcp/5"), (all[2..].to_vec(), all[..2].to_vec()));
+        assert_eq!(believed("/ip4/10.0.0.9/tcp/5"), (all[1..].to_vec(), all[..1].to_vec()));
+        assert_eq!(believed("/ip4/127.0.0.1/tcp/5"), (all.to_vec(), vec![]));
     }
 }

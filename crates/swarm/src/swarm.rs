@@ -285,7 +285,7 @@ impl Inner {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
     }
 
-    fn to(&self, peer: &PeerId) -> Vec<SwarmConn> {
+    pub(crate) fn to(&self, peer: &PeerId) -> Vec<SwarmConn> {
         let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.get(peer).cloned().unwrap_or_default()
     }

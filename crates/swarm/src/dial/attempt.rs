@@ -6,6 +6,7 @@ use crate::{
     pipeline::{admit::Approved, outbound, progress::Progress, upgrade::Established},
     swarm::Inner,
 };
+use futures::FutureExt;
 use skep_api::{
     Multiaddr, PeerId,
     address::{self, Scope},
@@ -13,8 +14,8 @@ use skep_api::{
     security::SecurityErrorKind,
     transport::TransportErrorKind,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
 
 /// How a try ended.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Attempt {
     pub(super) line: usize,
     pub(super) target: Approved,
     pub(super) expected: Option<PeerId>,
-    pub(super) priority: Priority,
+    pub(super) priority: watch::Receiver<Priority>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -42,7 +43,9 @@ impl Attempt {
         let result = match node.dialer.budget.acquire(priority, target.addr()).await {
             Ok(_slot) => {
                 let limit = node.dialer.address_timeout(target.addr());
-                outbound::connect(&node, target.clone(), expected, limit, &progress).await
+                let connect = outbound::connect(&node, target.clone(), expected, limit, &progress);
+                // A plugin that panics over one address does not cost the peer the others.
+                AssertUnwindSafe(connect).catch_unwind().await.unwrap_or_else(|_| Err(progress.panicked()))
             }
             Err(full) => Err(AttemptError::new(Stage::Queue, "", Cause::Overloaded(full))),
         };
@@ -79,20 +82,22 @@ impl super::Dialer {
         }
     }
 
-    /// A try was given up because another was faster, or because the time was over.
-    pub(super) fn given_up(&self, peer: Option<PeerId>, line: &Line, winner_started: Option<Instant>) {
+    /// A try was given up because another was faster.
+    pub(super) fn outrun(&self, line: &Line, winner_started: Option<Instant>) {
         let (Some(started), Stage::Connect) = (line.progress.started(), line.progress.stage()) else {
             return;
         };
-        match winner_started {
-            // It had a head start, and not even its connection stood: the path may swallow it.
-            Some(winner) if started < winner => self.black_holes.record(&line.addr, false),
-            Some(_) => {}
-            // A caller without patience must not be a way around the back-off.
-            None if started.elapsed() >= PATIENCE => {
-                self.failed(peer, &line.addr, &line.progress.timed_out(started.elapsed()));
-            }
-            None => {}
+        // It had a head start, and not even its connection stood: the path may swallow it.
+        if winner_started.is_some_and(|winner| started < winner) {
+            self.black_holes.record(&line.addr, false);
+        }
+    }
+
+    /// A try was given up because nobody waits any more. A caller without patience must not be a way around the back-off.
+    pub(super) fn given_up(&self, peer: Option<PeerId>, line: &Line) {
+        if let Some(silent) = line.progress.started().map(|at| at.elapsed()).filter(|time| *time >= PATIENCE)
+        {
+            self.failed(peer, &line.addr, &line.progress.timed_out(silent));
         }
     }
 }

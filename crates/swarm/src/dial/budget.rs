@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What the budget allows.
 #[derive(Clone, Copy, Debug)]
@@ -69,20 +69,29 @@ impl Budget {
         Arc::new(Self { limits, pace: Pace::new(limits.per_second), tasks, state: Mutex::default() })
     }
 
-    /// Waits for room to try `addr`. Dropping the future leaves the queue.
+    /// Waits for room to try `addr`. Dropping the future leaves the queue. Whoever becomes more urgent while waiting moves
+    /// forward; the urgent come first, however long others wait.
     ///
     /// # Errors
     /// [`LimitExceeded`] if the queue is full of what is as urgent, or when something more urgent takes the place.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
-        priority: Priority,
+        mut priority: watch::Receiver<Priority>,
         addr: &Multiaddr,
     ) -> Result<Slot, LimitExceeded> {
-        let (granted, turn) = self.enter(priority, public_subnet(addr))?;
-        let _leave = Leave { budget: self, turn };
-        self.settle();
-        // The sender goes only with the queue, which is as old as the node.
-        granted.await.unwrap_or_else(|_| Err(self.full()))
+        let subnet = public_subnet(addr);
+        loop {
+            let now = *priority.borrow_and_update();
+            let (granted, turn) = self.enter(now, subnet);
+            let _leave = Leave { budget: self, turn };
+            self.settle();
+            self.shorten();
+            tokio::select! {
+                // The sender goes only with the queue, which is as old as the node.
+                granted = granted => return granted.unwrap_or_else(|_| Err(self.full())),
+                Ok(_) = priority.wait_for(|priority| *priority > now) => {}
+            }
+        }
     }
 
     /// Tries that run, and that wait.
@@ -91,33 +100,30 @@ impl Budget {
         (state.running, state.waiting.len())
     }
 
-    #[allow(clippy::type_complexity, reason = "the two halves of one place in the queue")]
     fn enter(
         &self,
         priority: Priority,
         subnet: Option<Subnet>,
-    ) -> Result<(oneshot::Receiver<Result<Slot, LimitExceeded>>, Turn), LimitExceeded> {
+    ) -> (oneshot::Receiver<Result<Slot, LimitExceeded>>, Turn) {
         let (granted, receiver) = oneshot::channel();
         let mut state = self.lock();
-        let displaced = if state.waiting.len() >= self.limits.queued {
-            match state.waiting.last_key_value().map(|(turn, _)| *turn) {
-                Some(last) if last.0 > Reverse(priority) => state.waiting.remove(&last),
-                _ => {
-                    drop(state);
-                    return Err(self.full());
-                }
-            }
-        } else {
-            None
-        };
         let turn = (Reverse(priority), state.next);
         state.next = state.next.wrapping_add(1);
         state.waiting.insert(turn, Waiting { subnet, granted });
-        drop(state);
-        if let Some(displaced) = displaced {
-            let _ = displaced.granted.send(Err(self.full()));
+        (receiver, turn)
+    }
+
+    /// Refuses the last in the queue while there are too many. Whoever could go has gone.
+    fn shorten(&self) {
+        let mut state = self.lock();
+        let mut refused = Vec::new();
+        while state.waiting.len() > self.limits.queued {
+            refused.extend(state.waiting.pop_last());
         }
-        Ok((receiver, turn))
+        drop(state);
+        for (_, waiting) in refused {
+            let _ = waiting.granted.send(Err(self.full()));
+        }
     }
 
     fn full(&self) -> LimitExceeded {
@@ -132,7 +138,9 @@ impl Budget {
     /// Lets go whoever may, and comes back when the pace lets others.
     fn settle(self: &Arc<Self>) {
         let Some(mut wait) = self.pump() else { return };
-        if std::mem::replace(&mut self.lock().pacing, true) {
+        // Outside of the runtime, where it has ended, nobody waits any more.
+        if tokio::runtime::Handle::try_current().is_err() || std::mem::replace(&mut self.lock().pacing, true)
+        {
             return;
         }
         let budget = Arc::clone(self);
@@ -161,6 +169,9 @@ impl Budget {
         let mut go = Vec::new();
         let mut held_up = None;
         let mut state = self.lock();
+        if state.running >= self.limits.outstanding {
+            return None;
+        }
         let turns: Vec<_> = state.waiting.keys().copied().collect();
         for turn in turns {
             if state.running >= self.limits.outstanding {

@@ -40,15 +40,20 @@ pub(crate) struct Together {
 type Place = (IpAddr, u16, bool);
 
 impl Together {
-    /// Looks at all addresses of a peer, those tried before included.
-    pub(crate) fn of<'a>(addrs: impl IntoIterator<Item = &'a Multiaddr>, host: &BTreeSet<IpAddr>) -> Self {
+    /// Looks at all addresses of a peer, those tried before included. Only what is `served` by a transport can stand for
+    /// another.
+    pub(crate) fn of<'a>(
+        addrs: impl IntoIterator<Item = &'a Multiaddr>,
+        host: &BTreeSet<IpAddr>,
+        served: impl Fn(&Multiaddr) -> bool,
+    ) -> Self {
         let mut together = Self::default();
         for addr in addrs {
             let scope = address::scope(addr);
             let elsewhere = matches!(scope, Scope::LinkLocal | Scope::Private | Scope::Public);
             together.beyond_loopback |= elsewhere && undialable(addr).is_none();
             together.on_this_host |= address::ip(addr).is_some_and(|ip| host.contains(&ip.to_canonical()));
-            let Some((place, carrier)) = place(addr) else { continue };
+            let Some((place, carrier)) = place(addr).filter(|_| served(addr)) else { continue };
             let known = together.best.get(&place);
             if known.is_none_or(|(best, _)| carrier < *best) {
                 together.best.insert(place, (carrier, addr.clone()));
@@ -75,7 +80,8 @@ pub(crate) fn judge(addr: &Multiaddr, together: &Together, rules: &Rules<'_>) ->
     }
     let scope = address::scope(addr);
     let foreign = together.beyond_loopback && !together.on_this_host && !rules.by_caller;
-    if scope == Scope::Loopback && foreign {
+    // A node that dials public addresses only meets strangers, who could send it to the services of its own host.
+    if scope == Scope::Loopback && (foreign || (!rules.private_addresses && !rules.by_caller)) {
         return Some(Cause::ForeignLoopback);
     }
     if matches!(scope, Scope::Private | Scope::LinkLocal) && !rules.private_addresses {
@@ -87,10 +93,16 @@ pub(crate) fn judge(addr: &Multiaddr, together: &Together, rules: &Rules<'_>) ->
     (*best < carrier).then(|| Cause::Duplicate(better.clone()))
 }
 
-/// What of an address is for listening only.
+/// What of an address makes that nobody can be reached there.
 fn undialable(addr: &Multiaddr) -> Option<&'static str> {
-    if address::ip(addr).is_some_and(|ip| ip.to_canonical().is_unspecified()) {
-        return Some("the wildcard address");
+    match address::ip(addr).map(|ip| ip.to_canonical()) {
+        Some(ip) if ip.is_unspecified() => return Some("the wildcard address"),
+        Some(ip) if ip.is_multicast() => return Some("a multicast address"),
+        // 0.0.0.0/8 is "this network", 240.0.0.0/4 is reserved, the last of it is broadcast (RFC 6890).
+        Some(IpAddr::V4(ip)) if matches!(ip.octets(), [0 | 240..=255, ..]) => {
+            return Some("a reserved address");
+        }
+        _ => {}
     }
     let memory = addr.iter().next() == Some(Protocol::Memory(0));
     (memory || address::port(addr) == Some(0)).then_some("port 0")

@@ -2,7 +2,8 @@
 
 use super::{
     attempt::{Attempt, Attempted, is_wrong_peer},
-    lines::{End, LineState, Lines},
+    later,
+    lines::{End, Line, LineState, Lines, MAX_LINES},
     options::Priority,
     plan::{Given, Manner, Resolved},
     race::{Race, Step},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     connection::SwarmConn,
-    error::{AttemptError, Stage},
+    error::{AttemptError, Cause, Stage},
     pipeline::admit::Approved,
     swarm::Inner,
 };
@@ -20,14 +21,17 @@ use futures::{
     stream::{FuturesUnordered, StreamExt},
 };
 use skep_api::{
-    Multiaddr, PeerId,
+    Multiaddr, PeerId, address,
     error::{Fault, Retry},
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
+
+/// How long a handshake of one's own may go on beside a connection that the peer has made meanwhile.
+const PATIENCE_WITH_OWN: Duration = Duration::from_secs(2);
 
 /// Somebody who wants a connection.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub(super) struct Flight {
     pub(super) peer: Option<PeerId>,
     pub(super) lines: Lines,
     pub(super) race: Race,
+    /// Names that wait to be looked up.
+    pub(super) names: VecDeque<(usize, Manner)>,
     pub(super) resolving: FuturesUnordered<BoxFuture<'static, Resolved>>,
     /// Woken when an attempt makes progress, and when the peer connects by itself.
     pub(super) wake: Arc<Notify>,
@@ -60,8 +66,14 @@ pub(super) struct Flight {
     requests: mpsc::Receiver<Request>,
     waiters: Vec<Waiter>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
-    /// The addresses as they were given, for the memory of failures.
+    /// The priority of the most urgent waiter.
+    urgency: watch::Sender<Priority>,
+    /// The addresses as they were given, without the peer, for the memory of failures.
     asked: Vec<Multiaddr>,
+    /// The connection that it has made.
+    won: Option<SwarmConn>,
+    /// When the peer was seen to have connected by itself.
+    arrival: Option<Instant>,
 }
 
 impl Flight {
@@ -77,13 +89,17 @@ impl Flight {
             peer,
             lines: Lines::new(),
             race: Race::new(limit, Instant::now()),
+            names: VecDeque::new(),
             resolving: FuturesUnordered::new(),
             wake,
             place,
             requests,
             waiters: Vec::new(),
             attempts: FuturesUnordered::new(),
+            urgency: watch::Sender::new(Priority::AutoConnect),
             asked: Vec::new(),
+            won: None,
+            arrival: None,
             node,
         }
     }
@@ -95,6 +111,7 @@ impl Flight {
                 self.request(request);
             }
             self.watch_attempts();
+            self.take_won();
             self.take_arrivals();
             self.expire();
             if self.waiters.is_empty() {
@@ -130,7 +147,7 @@ impl Flight {
     }
 
     /// When something is due by itself.
-    fn next_moment(&mut self) -> Option<Instant> {
+    fn next_moment(&self) -> Option<Instant> {
         let now = Instant::now();
         let start = match self.race.peek(now) {
             Step::WaitUntil(moment) => Some(moment),
@@ -143,27 +160,31 @@ impl Flight {
             _ => None,
         });
         let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
-        start.into_iter().chain(retries).chain(deadlines).min()
+        let arrival = self.arrival.map(|arrival| later(arrival, PATIENCE_WITH_OWN));
+        start.into_iter().chain(retries).chain(deadlines).chain(arrival).min()
     }
 
     fn request(&mut self, request: Request) {
         let Request { given, manner, waiter } = request;
+        if waiter.priority > *self.urgency.borrow() {
+            self.urgency.send_replace(waiter.priority);
+        }
         self.waiters.push(waiter);
-        let room = super::lines::MAX_LINES.saturating_sub(self.asked.len());
-        self.asked.extend(given.iter().take(room).map(|given| given.addr.clone()));
+        for given in &given {
+            let addr = address::without_peer(&given.addr);
+            if self.asked.len() < MAX_LINES && !self.asked.contains(&addr) {
+                self.asked.push(addr);
+            }
+        }
         self.plan(given, manner);
     }
 
     /// Starts what is due.
     fn start(&mut self) {
         let now = Instant::now();
+        let due = |line: &Line| matches!(&line.state, LineState::Retrying(_, at) if *at <= now);
         for position in 0..self.lines.all.len() {
-            let due = self
-                .lines
-                .all
-                .get(position)
-                .is_some_and(|line| matches!(&line.state, LineState::Retrying(_, at) if *at <= now));
-            if due && self.race.has_room() {
+            if self.race.has_room() && self.lines.all.get(position).is_some_and(due) {
                 self.race.started(now);
                 self.attempt(position);
             }
@@ -174,24 +195,22 @@ impl Flight {
     }
 
     fn attempt(&mut self, position: usize) {
-        let priority = self.waiters.iter().map(|waiter| waiter.priority).max().unwrap_or_default();
         let Some(line) = self.lines.all.get_mut(position) else { return };
-        let (LineState::Waiting(target) | LineState::Retrying(target, _)) =
-            std::mem::replace(&mut line.state, LineState::Running)
-        else {
-            return;
+        let Some(target) = line.run() else { return };
+        let attempt = Attempt {
+            line: position,
+            target,
+            expected: line.expected(self.peer),
+            priority: self.urgency.subscribe(),
+            progress: Arc::clone(&line.progress),
         };
-        let expected = line.expected(self.peer);
-        let progress = Arc::clone(&line.progress);
-        let attempt = Attempt { line: position, target, expected, priority, progress };
         self.attempts.push(Box::pin(attempt.run(Arc::clone(&self.node))));
     }
 
     /// Gives those whose connection stands their head start.
     fn watch_attempts(&mut self) {
         for line in &mut self.lines.all {
-            if matches!(line.state, LineState::Running)
-                && line.progress.stage() > Stage::Connect
+            if line.is_in_handshake()
                 && let Some(head_start) = line.head_start.take()
             {
                 self.race.connected(head_start, Instant::now());
@@ -205,13 +224,14 @@ impl Flight {
             Ok(established) => established,
             Err(error) => return self.failed(line, target, error),
         };
+        let found = established.info.peer;
         match self.node.register(established) {
             Ok(connection) => self.connected(line, &connection),
             Err(error) => {
                 self.failed(line, target, error);
                 // The peer may have come first and taken the last place there was for it.
                 if self.place.is_some() {
-                    self.take_existing(false);
+                    self.take_existing(found, false);
                 }
             }
         }
@@ -221,36 +241,39 @@ impl Flight {
         self.race.ended();
         let Some(line) = self.lines.all.get_mut(position) else { return };
         line.end(AddrOutcome::Connected { connection: connection.id() });
-        let (addr, started, expected) =
-            (line.addr.clone(), line.progress.started(), line.expected(self.peer));
-        self.node.dialer.succeeded(expected, &addr);
-        for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
-            self.node.dialer.given_up(line.expected(self.peer), line, started);
-        }
+        let started = line.progress.started();
+        self.node.dialer.succeeded(line.expected(self.peer), &line.addr);
+        self.won = Some(connection.clone());
         self.answer(connection, false, |_| true);
+        if self.waiters.is_empty() {
+            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+                self.node.dialer.outrun(line, started);
+            }
+        }
     }
 
     fn failed(&mut self, position: usize, target: Approved, error: AttemptError) {
+        if self.put_back(position, &target, &error) {
+            return;
+        }
         self.race.failed();
-        let now = Instant::now();
-        let (peer, begun) = (self.peer, self.lines.begun);
+        let (now, begun) = (Instant::now(), self.lines.begun);
         let Some(line) = self.lines.all.get_mut(position) else { return };
         let dialer = &self.node.dialer;
         let retry = (error.cause.retry() == Retry::Soon)
             .then(|| dialer.retry.delay(line.retries, dialer.random()))
             .flatten()
-            .map(|delay| super::later(now, delay))
-            .filter(|at| *at <= super::later(begun, dialer.retry.max_elapsed.0));
+            .map(|delay| later(now, delay))
+            .filter(|at| *at <= later(begun, dialer.retry.max_elapsed.0));
         if let Some(at) = retry {
-            line.retries = line.retries.saturating_add(1);
-            line.state = LineState::Retrying(target, at);
-            return;
+            return line.retry(target, at, error);
         }
-        let expected = line.expected(peer);
+        let expected = line.expected(self.peer);
         dialer.failed(expected, &line.addr, &error);
-        if let (Some(expected), true) = (expected, is_wrong_peer(&error)) {
-            // Only this address: one that is stale, or a lie, must not cost the peer the others.
-            self.node.forget_addr(&expected, line.resolved_from.as_ref().unwrap_or(&line.addr));
+        if let (Some(expected), None, true) = (expected, &line.resolved_from, is_wrong_peer(&error)) {
+            // Only this address: one that is stale, or a lie, must not cost the peer the others. A name may lead to
+            // the peer tomorrow.
+            self.node.forget_addr(&expected, &line.addr);
         }
         if line.progress.started().is_some() {
             line.end(AddrOutcome::Failed(Arc::new(error)));
@@ -259,27 +282,52 @@ impl Flight {
         }
     }
 
-    /// Whether the peer has connected by itself, and that should end the dial.
+    /// Lets an address wait that found no room for one more connection, if others of this dial take that room: when one of
+    /// them ends there is some again.
+    fn put_back(&mut self, position: usize, target: &Approved, error: &AttemptError) -> bool {
+        let full = matches!((error.stage, &error.cause), (Stage::Queue, Cause::Limit(_)));
+        let running = self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)).count();
+        let Some(line) = self.lines.all.get_mut(position).filter(|_| full && running > 1) else {
+            return false;
+        };
+        line.state = LineState::Waiting(target.clone());
+        self.race.ended();
+        self.race.put_back(position);
+        true
+    }
+
+    /// Answers those who came when the dial had its connection.
+    fn take_won(&mut self) {
+        if let Some(won) = self.won.clone().filter(SwarmConn::is_live) {
+            self.answer(&won, true, |_| true);
+        }
+    }
+
+    /// Answers from what the peer has connected by itself.
     ///
     /// When two nodes dial each other at the same time and both were content with what comes first, each could give up
-    /// the very connection that the other takes. So the one with the greater id goes on once a connection of its own
-    /// stands; the other one takes what comes.
+    /// the very connection that the other takes. So the one with the greater id goes on for a moment once a connection
+    /// of its own stands; the other one takes what comes.
     fn take_arrivals(&mut self) {
         let (Some(peer), Some(_)) = (self.peer, &self.place) else { return };
-        let under_way =
-            self.lines.all.iter().any(|line| {
-                matches!(line.state, LineState::Running) && line.progress.stage() > Stage::Connect
-            });
-        if self.node.local_peer > peer && under_way {
-            return;
+        let under_way = self.lines.all.iter().any(Line::is_in_handshake);
+        if self.node.local_peer > peer && under_way && self.won.is_none() {
+            if self.node.acceptable(&peer, Accept::Any).is_none() {
+                self.arrival = None;
+                return;
+            }
+            let arrival = *self.arrival.get_or_insert_with(Instant::now);
+            if arrival.elapsed() < PATIENCE_WITH_OWN {
+                return;
+            }
         }
-        self.take_existing(false);
+        self.arrival = None;
+        self.take_existing(peer, false);
     }
 
     /// Answers those for whom a connection that is there will do. When the dial has failed, a limited one is better than
     /// none.
-    fn take_existing(&mut self, failed: bool) {
-        let Some(peer) = self.peer else { return };
+    fn take_existing(&mut self, peer: PeerId, failed: bool) {
         for accept in [Accept::Direct, Accept::PreferDirect, Accept::Any] {
             let content = if failed && accept == Accept::PreferDirect { Accept::Any } else { accept };
             if let Some(connection) = self.node.acceptable(&peer, content) {
@@ -308,11 +356,15 @@ impl Flight {
         }
     }
 
-    /// Answers those whose time is over.
+    /// Answers those whose time is over, and forgets those who have gone.
     fn expire(&mut self) {
+        self.waiters.retain(|waiter| !waiter.answer.is_closed());
         let now = Instant::now();
         if self.waiters.iter().all(|waiter| waiter.deadline > now) {
             return;
+        }
+        if let (Some(peer), Some(_)) = (self.peer, &self.place) {
+            self.take_existing(peer, true);
         }
         let (late, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
@@ -321,15 +373,10 @@ impl Flight {
         for waiter in late {
             let _ = waiter.answer.send(Err(error.clone()));
         }
-        if self.waiters.is_empty() {
-            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
-                self.node.dialer.given_up(line.expected(self.peer), line, None);
-            }
-        }
     }
 
     fn is_over(&self) -> bool {
-        !self.lines.all.iter().any(super::lines::Line::is_open)
+        !self.lines.all.iter().any(Line::is_open)
     }
 
     /// Takes the dial out of sight, unless somebody has joined it at the last moment.
@@ -342,8 +389,8 @@ impl Flight {
 
     /// All addresses have failed.
     fn fail(&mut self) {
-        if self.place.is_some() {
-            self.take_existing(true);
+        if let (Some(peer), Some(_)) = (self.peer, &self.place) {
+            self.take_existing(peer, true);
         }
         if self.waiters.is_empty() {
             return;
@@ -365,10 +412,15 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// Also when the task ends by a panic of a plugin: the next dial to the peer is a new one.
+    /// Also when the callers have gone, and when the task ends by a panic: the next dial to the peer is a new one.
     fn drop(&mut self) {
         if let Some((key, id)) = &self.place {
             self.node.dialer.flights.leave(key, *id, || true);
+        }
+        if self.won.is_none() {
+            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+                self.node.dialer.given_up(line.expected(self.peer), line);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// The host's addresses, looked at when somebody needs them and not more often than every five seconds.
 #[derive(Debug)]
 pub(crate) struct Interfaces {
-    look: fn() -> BTreeSet<IpAddr>,
+    look: fn() -> Option<BTreeSet<IpAddr>>,
     seen: Mutex<Option<Seen>>,
 }
 
@@ -26,7 +26,7 @@ struct Seen {
 }
 
 impl Interfaces {
-    pub(crate) fn new(look: fn() -> BTreeSet<IpAddr>) -> Self {
+    pub(crate) fn new(look: fn() -> Option<BTreeSet<IpAddr>>) -> Self {
         Self { look, seen: Mutex::default() }
     }
 
@@ -38,21 +38,27 @@ impl Interfaces {
         if let Some(seen) = seen.as_ref().filter(|seen| now.saturating_duration_since(seen.at) < FRESH) {
             return (Arc::clone(&seen.ips), false);
         }
-        let ips = Arc::new((self.look)());
-        let changed = seen.as_ref().is_some_and(|seen| seen.ips != ips);
+        let known = seen.as_ref().map(|seen| Arc::clone(&seen.ips));
+        // Where the system does not say, such as for want of a descriptor, nothing has changed.
+        let ips = match ((self.look)(), &known) {
+            (Some(ips), _) => Arc::new(ips),
+            (None, Some(known)) => Arc::clone(known),
+            (None, None) => return (Arc::default(), false),
+        };
+        let changed = known.is_some_and(|known| known != ips);
         *seen = Some(Seen { at: now, ips: Arc::clone(&ips) });
         (ips, changed)
     }
 }
 
-/// The addresses that the system lists; none if it does not say.
-pub(crate) fn of_the_system() -> BTreeSet<IpAddr> {
-    let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+/// The addresses that the system lists; `None` if it does not say.
+pub(crate) fn of_the_system() -> Option<BTreeSet<IpAddr>> {
+    let listed = if_addrs::get_if_addrs().inspect_err(|error| {
         tracing::debug!(%error, "The addresses of this host cannot be listed.");
-        Vec::new()
     });
+    let all = listed.ok()?;
     let ips = all.into_iter().map(|interface| interface.ip());
-    ips.filter(|ip| matches!(ip_scope(*ip), Scope::Private | Scope::Public)).collect()
+    Some(ips.filter(|ip| matches!(ip_scope(*ip), Scope::Private | Scope::Public)).collect())
 }
 
 #[cfg(test)]
@@ -62,8 +68,10 @@ mod tests {
 
     static LAST_BYTE: AtomicU8 = AtomicU8::new(1);
 
-    fn moving() -> BTreeSet<IpAddr> {
-        BTreeSet::from([IpAddr::from([192, 0, 2, LAST_BYTE.load(Ordering::Relaxed)])])
+    /// 0 stands for a system that does not say.
+    fn moving() -> Option<BTreeSet<IpAddr>> {
+        let byte = LAST_BYTE.load(Ordering::Relaxed);
+        (byte != 0).then(|| BTreeSet::from([IpAddr::from([192, 0, 2, byte])]))
     }
 
     #[tokio::test(start_paused = true)]
@@ -75,7 +83,10 @@ mod tests {
         assert!(!changed(), "it was looked at a moment ago");
         tokio::time::advance(FRESH).await;
         assert!(changed());
-        tokio::time::advance(FRESH).await;
-        assert!(!changed());
+        for unknown_then_as_before in [0, 2] {
+            LAST_BYTE.store(unknown_then_as_before, Ordering::Relaxed);
+            tokio::time::advance(FRESH).await;
+            assert!(!changed());
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Line {
     pub(super) state: LineState,
     pub(super) progress: Arc<Progress>,
     pub(super) retries: u32,
+    /// Why it has to be tried again.
+    last: Option<Arc<AttemptError>>,
     pub(super) ended: Option<Instant>,
     /// How long those behind it wait once it has connected; taken when it has.
     pub(super) head_start: Option<Duration>,
@@ -69,6 +71,7 @@ impl Line {
             state: LineState::Resolving,
             progress: Arc::new(progress),
             retries: 0,
+            last: None,
             ended: None,
             head_start: None,
         }
@@ -88,6 +91,30 @@ impl Line {
         self.ended = Some(Instant::now());
     }
 
+    /// Takes what it takes to try it, if it can be tried.
+    pub(super) fn run(&mut self) -> Option<Approved> {
+        let (LineState::Waiting(target) | LineState::Retrying(target, _)) = &self.state else { return None };
+        let target = target.clone();
+        self.state = LineState::Running;
+        Some(target)
+    }
+
+    pub(super) fn retry(&mut self, target: Approved, at: Instant, error: AttemptError) {
+        self.retries = self.retries.saturating_add(1);
+        self.last = Some(Arc::new(error));
+        self.state = LineState::Retrying(target, at);
+    }
+
+    /// Whether its connection stands, and its handshake is under way.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        matches!(self.state, LineState::Running) && self.progress.stage() > Stage::Connect
+    }
+
+    /// Whether it was tried in vain.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state, LineState::Done(AddrOutcome::Failed(_)))
+    }
+
     /// Whether it was passed over, which another request may see differently.
     pub(super) fn is_skipped(&self) -> bool {
         matches!(self.state, LineState::Done(AddrOutcome::Skipped(_)))
@@ -102,9 +129,10 @@ impl Line {
         let elapsed = begun.elapsed();
         match (&self.state, end) {
             (LineState::Done(outcome), _) => outcome.clone(),
-            (LineState::Running | LineState::Retrying(..), End::Deadline)
-                if self.progress.started().is_some() =>
-            {
+            (LineState::Retrying(..), _) if let Some(last) = &self.last => {
+                AddrOutcome::Failed(Arc::clone(last))
+            }
+            (LineState::Running, End::Deadline) if self.progress.started().is_some() => {
                 let after = self.progress.started().map_or(elapsed, |started| started.elapsed());
                 AddrOutcome::Failed(Arc::new(self.progress.timed_out(after)))
             }

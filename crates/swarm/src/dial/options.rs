@@ -10,7 +10,8 @@ use tokio::time::Instant;
 pub struct DialOptions {
     /// Give a connection that exists, or say that there is none.
     pub no_dial: bool,
-    /// Connect even if there is a connection to the peer. Such a dial is not shared with others.
+    /// Connect even if there is a connection to the peer. Such a dial is not shared with others, and a peer of which all
+    /// addresses failed is not left alone.
     pub always: bool,
     /// Neither take nor make a connection through a relay.
     pub force_direct: bool,

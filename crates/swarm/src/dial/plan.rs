@@ -15,17 +15,24 @@ use crate::{
     },
     swarm::Inner,
 };
+use futures::FutureExt;
 use skep_api::{
     Multiaddr, NodeView, PeerId, address,
+    error::Fault,
     multiaddr::Protocol,
     ranker::{DialCandidate, RankedAddr},
     resolver::{ResolveError, ResolveErrorKind},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
-/// Most names of one dial that are looked up at the same time; others are left out.
-const MAX_NAMES: usize = 32;
+/// Most names of one dial that are looked up at the same time; others wait.
+const MAX_NAMES: usize = 8;
 
 /// An address to dial, before anything is known of it.
 #[derive(Clone, Debug)]
@@ -39,8 +46,11 @@ pub(super) struct Given {
 /// How the caller wants addresses to be judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
+    /// The caller has named the addresses.
     pub(super) by_caller: bool,
     pub(super) force_direct: bool,
+    /// There is a relayed connection already, and a direct one is wanted.
+    pub(super) has_relayed: bool,
     pub(super) ignore_backoff: bool,
 }
 
@@ -59,63 +69,95 @@ impl Flight {
         for Given { addr, worked, resolved_from } in given {
             // The peer that is wanted goes without saying; another one is kept, to be told of.
             let addr = if address::peer(&addr) == self.peer { address::without_peer(&addr) } else { addr };
-            let position = match self.lines.position(&addr) {
-                Some(known) if self.lines.all.get(known).is_some_and(Line::is_skipped) => known,
-                Some(_) => continue,
-                None if self.lines.all.len() >= MAX_LINES => {
-                    self.lines.omitted = self.lines.omitted.saturating_add(1);
-                    continue;
-                }
-                None => {
-                    let progress = Progress::watched(Arc::clone(&self.wake));
-                    self.lines.all.push(Line::new(addr.clone(), resolved_from, progress));
-                    self.lines.all.len().saturating_sub(1)
-                }
-            };
+            let Some(position) = self.line_for(&addr, resolved_from) else { continue };
             if let Some(line) = self.lines.all.get_mut(position) {
                 line.worked |= worked;
             }
             if address::has_name(&addr) {
-                self.resolve(position, addr, manner);
+                self.take_name(position, &addr, manner);
             } else {
                 fresh.push(position);
             }
         }
-        self.judge(&fresh, manner);
-        self.rank();
+        self.start_lookups();
+        if self.judge(&fresh, manner) {
+            self.rank();
+        }
     }
 
-    /// Starts looking a name up.
-    fn resolve(&mut self, position: usize, addr: Multiaddr, manner: Manner) {
+    /// The line of an address that has to be judged; `None` if it has been, or if there are too many.
+    fn line_for(&mut self, addr: &Multiaddr, resolved_from: Option<Multiaddr>) -> Option<usize> {
+        match self.lines.position(addr) {
+            Some(known) => self.lines.all.get(known).is_some_and(Line::is_skipped).then_some(known),
+            None if self.lines.all.len() >= MAX_LINES => {
+                self.lines.omitted = self.lines.omitted.saturating_add(1);
+                None
+            }
+            None => {
+                let progress = Progress::watched(Arc::clone(&self.wake));
+                self.lines.all.push(Line::new(addr.clone(), resolved_from, progress));
+                self.lines.all.len().checked_sub(1)
+            }
+        }
+    }
+
+    /// Lets a name wait to be looked up, if it is worth it.
+    fn take_name(&mut self, position: usize, addr: &Multiaddr, manner: Manner) {
+        let (node, peer) = (Arc::clone(&self.node), self.peer);
         let Some(line) = self.lines.all.get_mut(position) else { return };
-        let fail = |kind, detail: &str| {
-            AttemptError::new(Stage::Resolve, "", Cause::Resolve(ResolveError::new(kind, detail)))
-        };
-        let Some(resolver) = self.node.stack.resolver.clone() else {
-            return line.skip(fail(ResolveErrorKind::Unsupported, &addr.to_string()));
-        };
-        if self.resolving.len() >= MAX_NAMES {
-            return line.skip(fail(ResolveErrorKind::Limit, "too many names of one peer"));
+        if let Some(named) = address::peer(addr).filter(|_| peer.is_some()) {
+            return line.skip(AttemptError::new(Stage::Filter, "", Cause::OtherPeer(named)));
+        }
+        let left_alone = node.dialer.left_alone(line.expected(peer), addr);
+        if let Some(cause) = left_alone.filter(|_| !manner.ignore_backoff) {
+            return line.skip(AttemptError::new(Stage::Filter, "", cause));
         }
         line.state = LineState::Resolving;
-        // Records that lead to several peers are chosen by the one that is wanted.
-        let addr = match self.peer {
-            Some(peer) if !address::is_relayed(&addr) => addr.with(Protocol::P2p(peer)),
-            _ => addr,
-        };
-        self.resolving.push(Box::pin(async move {
-            let result = resolver.object.resolve(&addr).await;
-            let result =
-                result.map_err(|e| AttemptError::new(Stage::Resolve, &resolver.name, Cause::Resolve(e)));
-            Resolved { line: position, manner, result }
-        }));
+        self.names.push_back((position, manner));
+    }
+
+    /// Looks up the names that wait, a few at a time.
+    pub(super) fn start_lookups(&mut self) {
+        while self.resolving.len() < MAX_NAMES {
+            let Some((position, manner)) = self.names.pop_front() else { return };
+            let Some(line) = self.lines.all.get_mut(position) else { continue };
+            let addr = line.addr.clone();
+            let Some(resolver) = self.node.stack.resolver.clone() else {
+                let error = ResolveError::new(ResolveErrorKind::Unsupported, addr.to_string());
+                line.skip(AttemptError::new(Stage::Resolve, "", Cause::Resolve(error)));
+                continue;
+            };
+            // Records that lead to several peers are chosen by the one that is wanted.
+            let addr = match self.peer {
+                Some(peer) if !address::is_relayed(&addr) => addr.with(Protocol::P2p(peer)),
+                _ => addr,
+            };
+            let lookups = Arc::clone(&self.node.dialer.lookups);
+            self.resolving.push(Box::pin(async move {
+                // Never closed.
+                let _room = lookups.acquire_owned().await;
+                let fail = |cause| AttemptError::new(Stage::Resolve, &resolver.name, cause);
+                let looked_up = AssertUnwindSafe(resolver.object.resolve(&addr)).catch_unwind().await;
+                let result = match looked_up {
+                    Ok(result) => result.map_err(|e| fail(Cause::Resolve(e))),
+                    Err(_) => Err(fail(Cause::Panicked)),
+                };
+                Resolved { line: position, manner, result }
+            }));
+        }
     }
 
     /// Takes the addresses that came of a name.
     pub(super) fn resolved(&mut self, resolved: Resolved) {
         let Some(line) = self.lines.all.get_mut(resolved.line) else { return };
         match resolved.result {
-            Err(error) => line.end(AddrOutcome::Failed(Arc::new(error))),
+            Err(error) => {
+                if error.cause.fault() != Fault::Local {
+                    self.node.dialer.failed(line.expected(self.peer), &line.addr, &error);
+                }
+                line.end(AddrOutcome::Failed(Arc::new(error)));
+                self.start_lookups();
+            }
             Ok(addrs) => {
                 line.state = LineState::Resolved;
                 let (from, worked) = (line.addr.clone(), line.worked);
@@ -125,8 +167,11 @@ impl Flight {
         }
     }
 
-    /// Passes over what is not worth a packet, and finds a transport for the others.
-    fn judge(&mut self, fresh: &[usize], manner: Manner) {
+    /// Passes over what is not worth a packet, and finds a transport for the others. Whether there are any.
+    fn judge(&mut self, fresh: &[usize], manner: Manner) -> bool {
+        if fresh.is_empty() {
+            return false;
+        }
         let node = Arc::clone(&self.node);
         let host = node.dialer.host(Instant::now());
         let own = NodeView::listen_addrs(&*node);
@@ -137,49 +182,65 @@ impl Flight {
             private_addresses: node.dialer.settings.private_addresses,
             own: &own,
         };
-        let together = Together::of(self.lines.all.iter().map(|line| &line.addr), &host);
+        let served = |addr: &Multiaddr| node.stack.transports.iter().any(|t| t.object.supports(addr));
+        let hopeful = self.lines.all.iter().filter(|line| !line.has_failed()).map(|line| &line.addr);
+        let together = Together::of(hopeful, &host, served);
+        let mut any = false;
         for position in fresh {
             let Some(line) = self.lines.all.get_mut(*position) else { continue };
             let expected = line.expected(self.peer);
             match judge_one(&node, &line.addr, expected, &together, &rules, manner) {
-                Ok(target) => line.state = LineState::Waiting(target),
+                Ok(target) => {
+                    line.state = LineState::Waiting(target);
+                    any = true;
+                }
                 Err(error) => line.skip(error),
             }
         }
+        any
     }
 
-    /// Puts everything that waits into the ranker's order.
+    /// Puts everything that waits into the ranker's order. What runs is ranked, too, so that what joins it keeps the pace.
     fn rank(&mut self) {
-        let waiting = self.lines.all.iter().filter(|line| matches!(line.state, LineState::Waiting(_)));
-        let candidates = waiting.map(|line| {
-            let candidate = DialCandidate::new(line.addr.clone());
-            if line.worked { candidate.worked() } else { candidate }
-        });
-        let candidates: Vec<_> = candidates.collect();
-        let ranked = match &self.node.stack.ranker {
-            Some(ranker) => ranker.object.rank(candidates.clone()),
-            None => Vec::new(),
-        };
-        let mut waiting: HashMap<Multiaddr, usize> = HashMap::new();
+        let mut waiting = HashMap::new();
+        let mut candidates = Vec::new();
         for (position, line) in self.lines.all.iter().enumerate() {
-            if matches!(line.state, LineState::Waiting(_)) {
-                waiting.insert(line.addr.clone(), position);
+            match line.state {
+                LineState::Waiting(_) => drop(waiting.insert(line.addr.clone(), position)),
+                LineState::Running | LineState::Retrying(..) => {}
+                _ => continue,
             }
+            let candidate = DialCandidate::new(line.addr.clone());
+            candidates.push(if line.worked { candidate.worked() } else { candidate });
         }
         // What a ranker leaves out, or no ranker orders, comes one after the other at the end.
-        let left_out = candidates.into_iter().map(|c| RankedAddr::new(c.addr, RankedAddr::AFTER_FAILURE));
-        let mut runners = Vec::new();
+        let left_out = candidates.iter().map(|c| RankedAddr::new(c.addr.clone(), RankedAddr::AFTER_FAILURE));
+        let left_out: Vec<_> = left_out.collect();
+        let ranked = match &self.node.stack.ranker {
+            Some(ranker) => {
+                catch_unwind(AssertUnwindSafe(|| ranker.object.rank(candidates))).unwrap_or_default()
+            }
+            None => Vec::new(),
+        };
         let max = self.node.dialer.settings.max_peer_addrs_to_dial as usize;
         let room = max.saturating_sub(self.lines.tried());
+        let mut runners = Vec::new();
+        // The time that those between two waiting ones take from their distance.
+        let mut passed = Duration::ZERO;
         for RankedAddr { addr, gap, head_start, .. } in ranked.into_iter().chain(left_out) {
-            let Some(position) = waiting.remove(&addr) else { continue };
+            let waits = gap == RankedAddr::AFTER_FAILURE;
+            let Some(position) = waiting.remove(&addr) else {
+                passed =
+                    if waits || runners.is_empty() { Duration::ZERO } else { passed.saturating_add(gap) };
+                continue;
+            };
             let Some(line) = self.lines.all.get_mut(position) else { continue };
             if runners.len() >= room {
                 line.skip(AttemptError::new(Stage::Filter, "", Cause::TooManyAddresses(max)));
                 continue;
             }
             line.head_start = (!head_start.is_zero()).then_some(head_start);
-            let gap = (gap != RankedAddr::AFTER_FAILURE).then_some(gap);
+            let gap = (!waits).then(|| gap.saturating_add(std::mem::take(&mut passed)));
             runners.push(Runner { line: position, gap });
         }
         self.race.line_up(runners);
@@ -202,12 +263,16 @@ fn judge_one(
     if let Some(cause) = filter::judge(addr, together, rules) {
         return Err(skip(cause));
     }
+    if manner.has_relayed && address::is_relayed(addr) {
+        return Err(skip(Cause::RelayedAlready));
+    }
+    let target = admit::find(&node.stack, addr)?;
     if !manner.ignore_backoff
         && let Some(cause) = node.dialer.left_alone(expected, addr)
     {
         return Err(skip(cause));
     }
-    admit::approve(&node.stack, expected.as_ref(), addr)
+    target.approve(&node.stack, expected.as_ref())
 }
 
 impl Dialer {

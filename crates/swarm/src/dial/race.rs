@@ -61,6 +61,11 @@ impl Race {
         self.waiting = runners.into_iter().collect();
     }
 
+    /// Sets one that could not run to the head of the line, to wait until another has ended.
+    pub(crate) fn put_back(&mut self, line: usize) {
+        self.waiting.push_front(Runner { line, gap: None });
+    }
+
     /// What to do now. What it says to start counts as started.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
         let step = self.peek(now);

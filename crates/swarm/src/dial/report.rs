@@ -166,8 +166,8 @@ impl DialError {
         }
     }
 
-    /// The cause that matters most: of the address that got furthest, or of the refusal. `None` if there was no
-    /// address at all.
+    /// The cause that matters most: of the address that got furthest, or of the refusal. `None` if no address failed, and
+    /// a relayed connection was all that came of them for one who wants a direct one.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
@@ -179,7 +179,8 @@ impl DialError {
     /// The stable word of that cause, fit for a metric label.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.cause().map_or("no_addresses", Cause::code)
+        // Without a failure there was a connection, but a relayed one.
+        self.cause().map_or("relayed", Cause::code)
     }
 
     /// Whether dialling again can help: what the most hopeful of the addresses says.
@@ -219,7 +220,12 @@ impl fmt::Display for SwarmDialAllFailedError {
             },
             many => {
                 let skipped = many.len().saturating_sub(self.num_addrs_tried);
-                write!(f, ": {} addresses failed, {skipped} were not tried", self.num_addrs_tried)
+                let tried = self.num_addrs_tried;
+                write!(
+                    f,
+                    ": {tried} of {} addresses were tried and failed, {skipped} were not tried",
+                    many.len()
+                )
             }
         }
     }

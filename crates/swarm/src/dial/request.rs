@@ -3,6 +3,7 @@
 use super::{
     flight::{Flight, Request, Waiter},
     later,
+    lines::MAX_LINES,
     options::DialOptions,
     plan::{Given, Manner},
     report::{DialError, DialReport, Dialed},
@@ -19,8 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Most who may join one dial before it has taken them in.
-const MAX_JOINING: usize = 4096;
+/// As many at least may join one dial before it has taken them in.
+const MIN_JOINING: u32 = 4096;
 
 /// What is to be dialled.
 #[derive(Clone, Debug)]
@@ -154,12 +155,18 @@ impl Inner {
         if peer == Some(self.local_peer) {
             return refuse(Cause::OwnAddress);
         }
-        if let Some(connection) = self.existing(&target, &options) {
+        let found = |connection| {
             let report = DialReport { peer, existing: true, ..DialReport::default() };
-            return Ok(Dialed { connection, report: Arc::new(report) });
+            Ok(Dialed { connection, report: Arc::new(report) })
+        };
+        if let Some(connection) = self.existing(&target, &options) {
+            return found(connection);
         }
         if options.no_dial {
             return refuse(Cause::NotConnected);
+        }
+        if let Some(limit) = peer.filter(|_| options.always).and_then(|peer| self.limit_for(&peer)) {
+            return refuse(Cause::Limit(limit));
         }
         let (answer, answered) = oneshot::channel();
         let request = self.request(&target, &options, answer);
@@ -167,7 +174,15 @@ impl Inner {
         let (_alone, _interest) = if options.always {
             (Some(self.take_off_alone(peer, request)?), None)
         } else {
-            (None, Some(self.join(target.key(), peer, request, &options)?))
+            match self.join(target.key(), peer, request, &options) {
+                Ok(interest) => (None, Some(interest)),
+                // A limited connection is better than none.
+                Err(refusal) => {
+                    let limited = peer.filter(|_| !options.force_direct);
+                    let limited = limited.and_then(|peer| self.acceptable(&peer, Accept::Any));
+                    return limited.map_or(Err(refusal), found);
+                }
+            }
         };
         match answered.await {
             Ok(answer) => answer,
@@ -184,8 +199,9 @@ impl Inner {
         match target.key() {
             Key::Peer(peer) => self.acceptable(&peer, options.accept()),
             Key::Addr(addr) => {
+                let content = |conn: &SwarmConn| options.accept() == Accept::Any || !conn.is_limited();
                 let there = |conn: &SwarmConn| conn.info().role == Role::Dialer && conn.info().remote == addr;
-                self.all().into_iter().find(there)
+                self.all().into_iter().find(|conn| conn.is_live() && there(conn) && content(conn))
             }
         }
     }
@@ -210,9 +226,13 @@ impl Inner {
         let manner = Manner {
             by_caller: options.addresses.is_some() || matches!(target, Target::Addr(_)),
             force_direct: options.force_direct,
+            has_relayed: !options.always
+                && target.peer().is_some_and(|peer| self.acceptable(&peer, Accept::Any).is_some()),
             ignore_backoff: options.ignore_backoff,
         };
-        Request { given: self.known(target, options), manner, waiter }
+        let mut given = self.known(target, options);
+        given.truncate(MAX_LINES);
+        Request { given, manner, waiter }
     }
 
     /// The addresses to dial.
@@ -246,7 +266,7 @@ impl Inner {
                 return refuse(Cause::Overloaded(LimitExceeded {
                     scope: "callers of one dial".into(),
                     current: flight.interested as u64,
-                    limit: MAX_JOINING as u64,
+                    limit: flight.requests.max_capacity() as u64,
                     key: "dial.max_queued".into(),
                 }));
             }
@@ -260,7 +280,7 @@ impl Inner {
             return refuse(cause);
         }
         let id = self.new_id();
-        let (requests, receiver) = mpsc::channel(MAX_JOINING);
+        let (requests, receiver) = mpsc::channel(self.dialer.settings.max_queued.max(MIN_JOINING) as usize);
         // There is room for the first.
         let _ = requests.try_send(request);
         let (wake, cancel) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -277,7 +297,7 @@ impl Inner {
         let now = Instant::now();
         // A change of the network clears what is asked for next.
         self.dialer.host(now);
-        let addrs: Vec<_> = request.given.iter().map(|given| given.addr.clone()).collect();
+        let addrs: Vec<_> = request.given.iter().map(|given| address::without_peer(&given.addr)).collect();
         let failed = self.dialer.negative.check(&peer?, &addrs, now)?;
         Some(Cause::PeerBackoff { left: failed.until.saturating_duration_since(now), last: failed.last })
     }
@@ -303,9 +323,11 @@ impl Inner {
         let stop = self.tasks.cancelled().clone();
         self.tasks.spawn("dial", async move {
             tokio::select! {
-                () = flight.run() => {}
+                // A dial that nobody waits for makes no connection any more.
+                biased;
                 () = cancel.cancelled() => {}
                 () = stop.cancelled() => {}
+                () = flight.run() => {}
             }
         });
     }

@@ -50,7 +50,7 @@ pub struct DialSettings {
     ///
     /// A new address, a connection from the peer, or a change of this host's network ends it.
     pub negative_ttl: DurationText,
-    /// Peers that are remembered as failing, 1 to 1000000. Default 4096, up to 700 bytes each; the longest unseen go.
+    /// Peers that are remembered as failing, 1 to 1000000. Default 4096, up to 2 KiB each; the longest unseen go.
     pub negative_entries: u32,
     /// Dials over UDP, and over IPv6, by which it is judged whether the path swallows them, 0 (off) to 10000.
     /// Default 100.

@@ -10,14 +10,17 @@ use super::{
     settings::DialSettings,
 };
 use crate::tasks::Tasks;
-use skep_api::{Multiaddr, PeerId, address, security::Role};
+use skep_api::{Multiaddr, PeerId, address};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
+
+/// Most names that are looked up at the same time by all dials of a node.
+const MAX_LOOKUPS: usize = 64;
 
 /// The dialler of a node.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(crate) struct Dialer {
     pub(super) backoff: Backoff,
     pub(super) negative: Negative,
     pub(super) black_holes: BlackHoles,
+    /// Names that are looked up at the same time by all dials.
+    pub(super) lookups: Arc<Semaphore>,
     pub(super) flights: Flights,
     interfaces: Interfaces,
     random: Mutex<fastrand::Rng>,
@@ -100,7 +105,7 @@ impl Dialer {
         settings: DialSettings,
         retry: RetryConfig,
         tasks: Tasks,
-        look: fn() -> BTreeSet<IpAddr>,
+        look: fn() -> Option<BTreeSet<IpAddr>>,
     ) -> Self {
         let curve = Curve {
             base: settings.backoff_base.0,
@@ -112,6 +117,7 @@ impl Dialer {
             backoff: Backoff::new(curve, settings.backoff_entries),
             negative: Negative::new(settings.negative_ttl.0, settings.negative_entries),
             black_holes: BlackHoles::new(settings.black_hole_window, settings.black_hole_min_successes),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             flights: Flights::default(),
             interfaces: Interfaces::new(look),
             random: Mutex::default(),
@@ -130,11 +136,9 @@ impl Dialer {
         ips
     }
 
-    /// A connection was registered. A peer that connects by itself is there again.
-    pub(crate) fn connected(&self, role: Role, peer: PeerId) {
-        if role == Role::Listener {
-            self.negative.forget_peer(&peer);
-        }
+    /// A connection was registered: the peer is there again.
+    pub(crate) fn connected(&self, peer: PeerId) {
+        self.negative.forget_peer(&peer);
         self.flights.arrived(peer);
     }
 

@@ -43,7 +43,7 @@ pub enum Cause {
         denial: Denial,
     },
     /// The deadline passed.
-    #[error("no result within {0:?}")]
+    #[error("no result within {}", short(.0))]
     TimedOut(Duration),
     /// The peer is this node.
     #[error("the address is this node's own")]
@@ -91,8 +91,8 @@ pub enum Cause {
     /// No transport of the stack serves the address.
     #[error("no transport serves this address; transports here: {0}")]
     NoTransport(String),
-    /// An address for listening only.
-    #[error("{0} is for listening and cannot be dialled")]
+    /// An address at which nobody can be reached, such as one for listening.
+    #[error("{0} cannot be dialled")]
     Undialable(&'static str),
     /// A loopback address of a peer that is on another host.
     #[error("a loopback address of a peer on another host")]
@@ -106,6 +106,9 @@ pub enum Cause {
     /// Through a relay, where a direct connection was asked for.
     #[error("leads through a relay, and `force_direct` was asked for")]
     Relayed,
+    /// Through a relay, and there is such a connection already.
+    #[error("leads through a relay, and there is a connection through a relay already")]
+    RelayedAlready,
     /// The address names another peer than the one wanted.
     #[error("the address is one of {0}")]
     OtherPeer(PeerId),
@@ -141,6 +144,7 @@ impl Cause {
             Self::PrivateAddress => "private_address",
             Self::Duplicate(_) => "duplicate",
             Self::Relayed => "relayed",
+            Self::RelayedAlready => "relayed_already",
             Self::OtherPeer(_) => "other_peer",
             Self::TooManyAddresses(_) => "too_many_addresses",
         }
@@ -178,6 +182,7 @@ impl Cause {
                 "set `dial.private_addresses = true` if the peer is in a network of yours"
             }
             Self::Duplicate(_) => "nothing: the other address is tried",
+            Self::RelayedAlready => "dial with `allow_limited` to take it",
             Self::Relayed => "dial without `force_direct`, or give a direct address",
             Self::OtherPeer(_) => "give an address of the peer wanted",
             Self::TooManyAddresses(_) => {
@@ -225,7 +230,10 @@ fn times(n: u32) -> String {
     if n == 1 { "once".into() } else { format!("{n} times in a row") }
 }
 
-/// A duration to the tenth of a second, which is as exact as anybody waits.
+/// A duration as exact as anybody waits.
 fn short(duration: &Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+    match duration.as_secs_f64() {
+        secs if secs < 0.1 => format!("{:.1} ms", secs * 1e3),
+        secs => format!("{secs:.1} s"),
+    }
 }

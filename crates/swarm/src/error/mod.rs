@@ -26,7 +26,7 @@ pub enum Stage {
     Peer,
     /// The muxer, its negotiation included.
     Muxer,
-    /// A gate's decision.
+    /// A gate's decision, or a limit on the connections to one peer.
     Gate,
 }
 

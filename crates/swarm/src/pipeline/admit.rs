@@ -19,35 +19,42 @@ pub(crate) struct Admitted<T> {
     permit: Permit,
 }
 
-/// An address that the gates let dial, with the transport that serves it. Only [`approve`] makes one.
+/// An address with the transport that serves it.
 #[derive(Clone, Debug)]
-pub(crate) struct Approved {
+pub(crate) struct Target {
     addr: Multiaddr,
     transport: Named<dyn Transport>,
 }
 
-/// Finds the transport of `addr` and asks the gates whether it may be dialled.
-pub(crate) fn approve(
-    stack: &Stack,
-    peer: Option<&PeerId>,
-    addr: &Multiaddr,
-) -> Result<Approved, AttemptError> {
+/// A target that the gates let dial. Only [`Target::approve`] makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Approved(Target);
+
+/// Finds the transport of `addr`.
+pub(crate) fn find(stack: &Stack, addr: &Multiaddr) -> Result<Target, AttemptError> {
     let Some(transport) = stack.transports.iter().find(|t| t.object.supports(addr)) else {
         let names: Vec<_> = stack.transports.iter().map(|t| t.name.as_str()).collect();
         return Err(AttemptError::new(Stage::Filter, "", Cause::NoTransport(names.join(", "))));
     };
-    ask(&stack.gates, &Checkpoint::Dial { peer, addr })?;
-    Ok(Approved { addr: addr.clone(), transport: transport.clone() })
+    Ok(Target { addr: addr.clone(), transport: transport.clone() })
+}
+
+impl Target {
+    /// Asks the gates whether it may be dialled.
+    pub(crate) fn approve(self, stack: &Stack, peer: Option<&PeerId>) -> Result<Approved, AttemptError> {
+        ask(&stack.gates, &Checkpoint::Dial { peer, addr: &self.addr })?;
+        Ok(Approved(self))
+    }
 }
 
 impl Approved {
     /// The plugin that will dial it.
     pub(crate) fn transport(&self) -> &str {
-        &self.transport.name
+        &self.0.transport.name
     }
 
     pub(crate) fn addr(&self) -> &Multiaddr {
-        &self.addr
+        &self.0.addr
     }
 
     pub(crate) fn admit(self, permit: Permit) -> Admitted<Self> {
@@ -58,7 +65,7 @@ impl Approved {
 impl Admitted<Approved> {
     /// Connects within `limit`. Dropping the future closes the socket and gives the permit back.
     pub(crate) async fn connect(self, limit: Duration) -> Result<Admitted<Link>, AttemptError> {
-        let Approved { addr, transport } = self.inner;
+        let Approved(Target { addr, transport }) = self.inner;
         let fail = |cause| AttemptError::new(Stage::Connect, &transport.name, cause);
         match tokio::time::timeout(limit, transport.object.dial(&addr)).await {
             Ok(Ok(link)) => Ok(Admitted { inner: link, permit: self.permit }),

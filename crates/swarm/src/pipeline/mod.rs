@@ -1,7 +1,7 @@
 //! The road of a connection, as two straight functions over stage types.
 //!
 //! ```text
-//! outbound::connect   admit::approve ─► Transport::dial ──► Admitted<Link> ─┐
+//! outbound::connect   Target::approve ► Transport::dial ──► Admitted<Link> ─┐
 //! inbound::accept     admit::link ────► Incoming::accept ─► Admitted<Link> ┴► Upgrade::run ─► Established
 //! ```
 //!

@@ -55,6 +55,13 @@ impl Progress {
         AttemptError::new(stage, plugin, Cause::TimedOut(after))
     }
 
+    /// The error of an attempt in which a plugin has panicked.
+    pub(crate) fn panicked(&self) -> AttemptError {
+        let (stage, plugin) = self.lock().at.clone().unwrap_or((Stage::Queue, String::new()));
+        tracing::error!(%stage, %plugin, "A plugin panicked over an address that was dialled.");
+        AttemptError::new(stage, plugin, Cause::Panicked)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,7 +20,7 @@ fn wait(
     at: &str,
 ) -> tokio::task::JoinHandle<Result<Slot, LimitExceeded>> {
     let (budget, at) = (Arc::clone(budget), addr(at));
-    tokio::spawn(async move { budget.acquire(priority, &at).await })
+    tokio::spawn(async move { budget.acquire(watch::Sender::new(priority).subscribe(), &at).await })
 }
 
 async fn settled() {
@@ -111,6 +111,34 @@ async fn public_tries_are_paced_and_private_ones_are_not() {
     assert_eq!(budget.load(), (0, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_becomes_urgent_moves_forward() {
+    let budget = budget(LIMITS);
+    let held = wait(&budget, Priority::User, "/memory/1").await.unwrap().unwrap();
+    let _held = wait(&budget, Priority::User, "/memory/2").await.unwrap().unwrap();
+    let first = wait(&budget, Priority::Reconnect, "/memory/3");
+    settled().await;
+    let urgency = watch::Sender::new(Priority::AutoConnect);
+    let (asked, at, rises) = (Arc::clone(&budget), addr("/memory/4"), urgency.subscribe());
+    let second = tokio::spawn(async move { asked.acquire(rises, &at).await });
+    settled().await;
+    urgency.send_replace(Priority::User);
+    settled().await;
+    drop(held);
+    second.await.unwrap().unwrap();
+    assert!(!first.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_nobody_who_could_go() {
+    let budget = budget(Limits { outstanding: 9, ..LIMITS });
+    let _held = wait(&budget, Priority::User, "/ip4/203.0.113.1/tcp/1").await.unwrap().unwrap();
+    let _full: Vec<_> = (0..3).map(|_| wait(&budget, Priority::User, "/ip4/203.0.113.1/tcp/1")).collect();
+    settled().await;
+    assert_eq!(budget.load(), (1, 3));
+    wait(&budget, Priority::AutoConnect, "/memory/1").await.unwrap().unwrap();
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Ask(u8, u8),
@@ -151,7 +179,9 @@ async fn story(ops: Vec<Op>) -> Result<(), TestCaseError> {
                 let at =
                     ["/ip4/203.0.113.1/tcp/1", "/ip4/198.51.100.1/tcp/1", "/memory/1"][usize::from(at) % 3];
                 let (budget, at) = (Arc::clone(&budget), addr(at));
-                waiting.push(Box::pin(async move { budget.acquire(priority, &at).await }));
+                waiting.push(Box::pin(async move {
+                    budget.acquire(watch::Sender::new(priority).subscribe(), &at).await
+                }));
             }
             Op::Give(which) if !slots.is_empty() => drop(slots.swap_remove(which.index(slots.len()))),
             Op::Leave(which) if !waiting.is_empty() => drop(waiting.swap_remove(which.index(waiting.len()))),

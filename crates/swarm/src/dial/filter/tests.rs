@@ -9,7 +9,7 @@ fn addr(text: &str) -> Multiaddr {
 fn judged(addrs: &[&str], rules: &Rules<'_>, host: &[&str]) -> Vec<&'static str> {
     let addrs: Vec<_> = addrs.iter().map(|text| addr(text)).collect();
     let host = host.iter().map(|ip| ip.parse().unwrap()).collect();
-    let together = Together::of(&addrs, &host);
+    let together = Together::of(&addrs, &host, |_| true);
     addrs.iter().map(|addr| judge(addr, &together, rules).map_or("", |cause| cause.code())).collect()
 }
 
@@ -55,7 +55,25 @@ fn private_networks_are_not_dialled_where_only_public_ones_are() {
     ];
     let private = "private_address";
     assert_eq!(judged(&addrs, &rules, &[]), [private, private, private, private, private, "", ""]);
-    assert_eq!(judged(&["/ip4/127.0.0.1/tcp/1"], &rules, &[]), [""]);
+    // Nor is this host, for a stranger who says to be there.
+    assert_eq!(judged(&["/ip4/127.0.0.1/tcp/1"], &rules, &[]), ["foreign_loopback"]);
+    let asked_for = Rules { by_caller: true, ..rules };
+    assert_eq!(judged(&["/ip4/127.0.0.1/tcp/1"], &asked_for, &[]), [""]);
+}
+
+#[test]
+fn what_is_reserved_or_for_many_is_not_dialled() {
+    let addrs = ["/ip4/224.0.0.251/udp/5353/quic-v1", "/ip4/255.255.255.255/tcp/1", "/ip4/240.0.0.1/tcp/1"];
+    assert_eq!(judged(&addrs, &lenient(), &[]), ["undialable"; 3]);
+    assert_eq!(judged(&["/ip6/ff02::1/tcp/1", "/ip4/0.1.2.3/tcp/1"], &lenient(), &[]), ["undialable"; 2]);
+}
+
+#[test]
+fn what_no_transport_serves_stands_for_nothing() {
+    let addrs = ["/ip4/203.0.113.1/tcp/1", "/ip4/203.0.113.1/tcp/1/ws"].map(addr);
+    let together =
+        Together::of(&addrs, &BTreeSet::new(), |addr| address::carrier(addr) == Carrier::WebSocket);
+    assert!(judge(&addrs[1], &together, &lenient()).is_none());
 }
 
 #[test]
@@ -110,7 +128,7 @@ proptest! {
     #[test]
     fn a_duplicate_names_one_that_is_dialled(addrs in proptest::collection::vec(any_addr(), 0..30), private: bool) {
         let rules = Rules { private_addresses: private, ..lenient() };
-        let together = Together::of(&addrs, &BTreeSet::new());
+        let together = Together::of(&addrs, &BTreeSet::new(), |_| true);
         for addr in &addrs {
             if let Some(Cause::Duplicate(better)) = judge(addr, &together, &rules) {
                 prop_assert!(addrs.contains(&better));
@@ -122,8 +140,8 @@ proptest! {
     #[test]
     fn the_order_of_addresses_changes_nothing(addrs in proptest::collection::vec(any_addr(), 0..20)) {
         let host = BTreeSet::new();
-        let together = Together::of(&addrs, &host);
-        let reversed = Together::of(addrs.iter().rev(), &host);
+        let together = Together::of(&addrs, &host, |_| true);
+        let reversed = Together::of(addrs.iter().rev(), &host, |_| true);
         for addr in &addrs {
             let code = |together| judge(addr, together, &lenient()).map(|cause| cause.code());
             prop_assert_eq!(code(&together), code(&reversed));
@@ -133,7 +151,7 @@ proptest! {
     #[test]
     fn nothing_private_and_nothing_for_listening_passes(addrs in proptest::collection::vec(any_addr(), 0..30)) {
         let rules = Rules { private_addresses: false, ..lenient() };
-        let together = Together::of(&addrs, &BTreeSet::new());
+        let together = Together::of(&addrs, &BTreeSet::new(), |_| true);
         for addr in addrs.iter().filter(|addr| judge(addr, &together, &rules).is_none()) {
             prop_assert!(!matches!(address::scope(addr), Scope::Private | Scope::LinkLocal));
             prop_assert!(address::port(addr) != Some(0));
