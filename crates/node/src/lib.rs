@@ -3,6 +3,7 @@
 //! This crate is the facade: the swarm, the contracts and the plugins that ship with skep under one name. Library
 //! users who want less depend on `skep-swarm` and the plugin crates of their choice.
 
+pub mod control;
 mod memory;
 pub mod plugins;
 

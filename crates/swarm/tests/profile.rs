@@ -139,6 +139,7 @@ fn a_variable_that_matches_nothing_is_an_error() {
         var("SKEP_LOG", "debug"),
         var("SKEP_PROFILE", "default"),
         var("SKEP_CONFIG", "node.toml"),
+        var("SKEP_CONTROL", "/run/skep.sock"),
         var("SKEP_SWARM__MAX_CONNECTION", "5"),
         var("SKEP_SWARM_MAX_CONNECTIONS", "5"),
         var("SKEP_TRANSPORT__TPC__NODELAY", "true"),

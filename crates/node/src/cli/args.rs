@@ -59,6 +59,9 @@ pub(crate) enum Command {
     Ping(PingArgs),
     /// Connect to a peer and say how that went, or why it did not.
     Dial(DialArgs),
+    /// Look at what a running node does not dial because it failed, or let it forget that.
+    #[command(subcommand)]
+    Backoff(BackoffCommand),
     /// List the plugins that this program has.
     Plugins,
     /// Check the configuration the way `run` does, without opening a socket.
@@ -78,6 +81,17 @@ pub(crate) struct RunArgs {
     /// How long connections may take to close after the first signal; a second signal ends at once.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
     pub shutdown_timeout: DurationText,
+    /// Offer a control socket at this path, for commands such as `skep backoff`; without it there is none.
+    #[arg(long, value_name = "PATH", env = "SKEP_CONTROL", hide_env_values = true)]
+    pub control: Option<PathBuf>,
+}
+
+/// Which running node is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ControlArgs {
+    /// The control socket of the node, as given to `skep run --control`.
+    #[arg(long, value_name = "PATH", env = "SKEP_CONTROL", hide_env_values = true)]
+    pub control: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +145,23 @@ impl DialTarget {
             Self::Peer(_) => None,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackoffCommand {
+    /// Show the addresses, peers and paths that are left alone, and how busy the dialler is.
+    List {
+        #[command(flatten)]
+        node: ControlArgs,
+    },
+    /// Let the node forget failures, so that it dials again at once.
+    Clear {
+        /// An address, or the id of a peer; without it, all that is remembered.
+        #[arg(value_parser = target, value_name = "ADDR|PEER_ID")]
+        target: Option<DialTarget>,
+        #[command(flatten)]
+        node: ControlArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

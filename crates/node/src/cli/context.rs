@@ -2,6 +2,7 @@
 
 use super::{Failure, args::SourceArgs, key};
 use skep::plugins;
+use skep_api::TaskScope;
 use skep_swarm::{
     Swarm, SwarmBuilder,
     assemble::Assembly,
@@ -16,6 +17,16 @@ pub(crate) struct Context {
     sources: SourceArgs,
     /// Print JSON.
     pub json: bool,
+}
+
+/// A node as the configuration has it, not yet listening.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub swarm: Swarm,
+    pub assembly: Assembly,
+    pub profile: Profile,
+    /// What is spawned here ends with the node.
+    pub tasks: TaskScope,
 }
 
 impl Context {
@@ -43,12 +54,13 @@ impl Context {
         Ok(Profile::load(&sources)?)
     }
 
-    /// A node as the configuration has it, not yet listening.
-    pub(crate) fn node(&self) -> Result<(Swarm, Assembly, Profile), Failure> {
+    /// Makes the node.
+    pub(crate) fn node(&self) -> Result<Node, Failure> {
         let (registry, profile) = (self.registry()?, self.profile()?);
         // First the mistakes, all of them; then the key, which may write a file.
         profile.check(&registry, fd_limit())?;
         let builder = SwarmBuilder::new(key::load(&profile.identity()?)?);
+        let tasks = builder.build_cx().tasks.clone();
         let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
         let swarm = builder
             .stack(assembly.stack.clone())
@@ -56,7 +68,7 @@ impl Context {
             .dial(assembly.dial.clone())
             .retry(assembly.retry.clone())
             .build()?;
-        Ok((swarm, assembly, profile))
+        Ok(Node { swarm, assembly, profile, tasks })
     }
 }
 

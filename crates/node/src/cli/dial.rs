@@ -14,7 +14,7 @@ use skep_swarm::{DialOptions, Dialed, Swarm, SwarmConn};
 use std::{collections::BTreeSet, time::Duration};
 
 pub(crate) async fn run(args: &DialArgs, cx: &Context) -> Result<(), Failure> {
-    let (swarm, _, _) = cx.node()?;
+    let swarm = cx.node()?.swarm;
     let options = DialOptions::default().timeout(args.timeout.0);
     let result = match dial(&swarm, &args.targets, options).await {
         Ok(dialed) => {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod args;
+mod backoff;
 mod context;
 pub(crate) mod dial;
 pub(crate) mod dial_report;
@@ -37,6 +38,8 @@ pub(crate) enum Failure {
     Stream(#[from] skep_swarm::error::NewStreamError),
     #[error(transparent)]
     Protocol(#[from] skep_api::protocol::ProtocolError),
+    #[error(transparent)]
+    Control(#[from] skep::control::ControlError),
     #[error("the addresses are those of two peers, {0} and {1}, and one dial is for one peer")]
     SeveralPeers(skep_api::PeerId, skep_api::PeerId),
     #[error("cannot {0}")]
@@ -52,6 +55,7 @@ impl Failure {
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::Key(error) => error.advice(),
+            Self::Control(error) => Some(error.advice()),
             Self::Listen(error) => Some(error.cause.advice().into()),
             _ => None,
         }
@@ -80,6 +84,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args, &cx).await,
         Command::Ping(args) => ping::run(&args, &cx).await,
         Command::Dial(args) => dial::run(&args, &cx).await,
+        Command::Backoff(command) => backoff::run(&command, &cx).await,
         Command::Plugins => inspect::plugins(&cx),
         Command::Check => inspect::check(&cx),
         Command::Explain => inspect::explain(&cx),

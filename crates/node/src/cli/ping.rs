@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) async fn run(args: &PingArgs, cx: &Context) -> Result<(), Failure> {
-    let (swarm, _, _) = cx.node()?;
+    let swarm = cx.node()?.swarm;
     let dialed = swarm.dial_addr_with(&args.addr, DialOptions::default().timeout(args.timeout.0)).await?;
     let conn = dialed.connection;
     let result = pings(args, &conn, cx.json).await;

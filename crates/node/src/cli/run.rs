@@ -3,26 +3,32 @@
 use super::{
     Failure,
     args::RunArgs,
-    context::Context,
+    context::{Context, Node},
     signals::Signals,
     text::{count, faint, heading, print, time},
 };
 use serde_json::json;
+use skep::control;
 use skep_api::{Multiaddr, multiaddr::Protocol};
-use skep_swarm::{ShutdownReport, Stack, Swarm, profile::Profile};
+use skep_swarm::{ShutdownReport, Stack, Swarm};
+use std::path::{Path, absolute};
 
 pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     // Before anything is printed: a script may send a signal as soon as it has read the address.
     let mut signals = Signals::catch().map_err(|e| Failure::Io("catch signals".into(), e))?;
-    let (swarm, assembly, profile) = cx.node()?;
+    let node = cx.node()?;
+    let swarm = &node.swarm;
+    if let Some(path) = &args.control {
+        control::serve(path, swarm, &node.tasks).await?;
+    }
     let mut addrs = Vec::new();
-    for addr in &assembly.listen {
+    for addr in &node.assembly.listen {
         addrs.extend(swarm.listen(addr).await?);
     }
     let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.with(Protocol::P2p(swarm.peer_id()))).collect();
-    running(&swarm, &assembly.stack, &profile, &addrs, cx.json)?;
+    running(&node, &addrs, args.control.as_deref(), cx.json)?;
     let signal = signals.next().await;
-    stopping(&swarm, signal, cx.json)?;
+    stopping(swarm, signal, cx.json)?;
     let report = tokio::select! {
         report = swarm.shutdown(args.shutdown_timeout.0) => report,
         _ = signals.next() => return Err(Failure::Interrupted),
@@ -30,21 +36,19 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     stopped(&report, signal, cx.json)
 }
 
-fn running(
-    swarm: &Swarm,
-    stack: &Stack,
-    profile: &Profile,
-    addrs: &[Multiaddr],
-    as_json: bool,
-) -> Result<(), Failure> {
-    let layers = layers(stack);
+fn running(node: &Node, addrs: &[Multiaddr], control: Option<&Path>, as_json: bool) -> Result<(), Failure> {
+    let Node { swarm, profile, .. } = node;
+    let layers = layers(&node.assembly.stack);
+    // For whoever is in another folder.
+    let control = control.map(|path| absolute(path).unwrap_or_else(|_| path.into()));
     if as_json {
         let layers = layers
             .iter()
             .map(|(layer, name, krate)| json!({ "layer": layer, "plugin": name, "crate": krate }));
         return print(
             json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
-            "addresses": addrs, "layers": layers.collect::<Vec<_>>() }),
+            "addresses": addrs, "layers": layers.collect::<Vec<_>>(),
+            "control": control.map(|path| path.to_string_lossy().into_owned()) }),
         );
     }
     let mut lines =
@@ -58,6 +62,9 @@ fn running(
     lines.extend(addrs.iter().map(|addr| format!("  {addr}")));
     if addrs.is_empty() {
         lines.push("  nothing: the node only dials (`listen` is empty)".into());
+    }
+    if let Some(path) = control {
+        lines.push(format!("\n{}\n  {}", heading("control socket"), path.display()));
     }
     lines.push(format!("\n{}", faint("Ctrl-C stops the node.")));
     print(lines.join("\n"))

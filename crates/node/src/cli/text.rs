@@ -78,6 +78,24 @@ pub(crate) fn count(n: usize, word: &str) -> String {
     format!("{n} {word}{}", if n == 1 { "" } else { plural })
 }
 
+/// Rows below a head, in columns as wide as they need, indented.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = rows.collect();
+    let wide = |text: &str| text.chars().count();
+    let mut widths = head.map(wide);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = wide(cell).max(*width);
+        }
+    }
+    let line = |cells: [&str; N]| {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let rows = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    [faint(&line(head))].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
