@@ -522,3 +522,199 @@ async fn a_path_that_swallows_dials_is_left_alone_and_probed() {
     scene.node.network_changed();
     assert_eq!(scene.node.dial_addr(&quic(30)).await.unwrap_err().code(), "deadline");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_does_not_hurry_the_race() {
+    let scene = Scene::new().await;
+    let dial = |n: usize| {
+        let node = scene.node.clone();
+        let options = DialOptions::default().addresses([public(n)]).timeout(2 * STAGGER);
+        let peer = scene.peer.peer_id();
+        async move {
+            tokio::time::sleep(n as u32 * MS).await;
+            node.dial_peer_with(peer, options).await.unwrap_err()
+        }
+    };
+    let watch = async {
+        tokio::time::sleep(20 * MS).await;
+        let soon = scene.sim.counts().total();
+        tokio::time::sleep(STAGGER).await;
+        (soon, scene.sim.counts().total())
+    };
+    let (_, (soon, later)) = tokio::join!(join_all((0..7).map(dial)), watch);
+    assert_eq!((soon, later), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_when_the_dial_has_just_won_is_served() {
+    let scene = Scene::new().await;
+    let addr = public(0);
+    scene.leads(&addr, 40 * MS);
+    // The second comes between the success and its being told, on a single thread.
+    for after in 35..45 {
+        let late = async {
+            tokio::time::sleep(after * MS).await;
+            join_all((0..20).map(|_| scene.node.dial_addr(&addr))).await
+        };
+        let (first, late) = tokio::join!(scene.node.dial_addr(&addr), late);
+        let first = first.unwrap();
+        assert!(late.iter().all(|conn| conn.as_ref().unwrap().id() == first.id()));
+        first.close(skep::api::Code::NONE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_connected_is_not_overlooked() {
+    // Of two nodes, the one with the greater id goes on with a handshake of its own, but not for ever.
+    let scene = Scene::new().await;
+    let (greater, smaller) = if scene.node.peer_id() > scene.peer.peer_id() {
+        (&scene.node, &scene.peer)
+    } else {
+        (&scene.peer, &scene.node)
+    };
+    let mute: Multiaddr = "/memory/78".parse().unwrap();
+    let _listener = skep::api::transport::Transport::listen(&*scene.sim, &mute).await.unwrap();
+    let at = greater.listen(&"/memory/0".parse().unwrap()).await.unwrap()[0].clone();
+    let begun = Instant::now();
+    let options = DialOptions::default().addresses([mute]);
+    let arrival = async {
+        tokio::time::sleep(1000 * MS).await;
+        smaller.dial_addr(&at).await.unwrap()
+    };
+    let (dialed, arrived) = tokio::join!(greater.dial_peer_with(smaller.peer_id(), options), arrival);
+    let dialed = dialed.unwrap();
+    assert!(dialed.report.existing && dialed.connection.is_open());
+    assert!(begun.elapsed() <= Duration::from_secs(4), "{:?}", begun.elapsed());
+    echo_works(&arrived).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impatient_caller_is_no_way_around_the_back_off() {
+    let scene = Scene::new().await;
+    let peer = scene.peer.peer_id();
+    know(&scene.node, peer, &[public(0)]);
+    let dial = scene.node.dial_peer(peer);
+    tokio::time::timeout(Duration::from_secs(2), dial).await.unwrap_err();
+    settle().await;
+    assert_eq!(scene.node.dial_state().addrs[0].last, "deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_panics_costs_the_one_address() {
+    let scene = Scene::new().await;
+    scene.sim.route(&public(0), Route::Panics);
+    scene.leads(&public(1), 40 * MS);
+    let options = DialOptions::default().addresses([public(0), public(1)]);
+    let dialed = scene.node.dial_peer_with(scene.peer.peer_id(), options).await.unwrap();
+    let leaf = dialed.report.addrs[0].outcome.error().unwrap();
+    assert_eq!((leaf.stage, leaf.plugin.as_str(), leaf.cause.code()), (Stage::Connect, "sim", "panicked"));
+    let error = scene.node.dial_addr(&public(0)).await.unwrap_err();
+    assert_eq!(error.code(), "panicked");
+}
+
+/// A node that resolves names from a table.
+async fn with_names(table: serde_json::Value) -> Scene {
+    let hub = MemoryHub::new();
+    let (peer, at) = listener(&hub).await;
+    let sim = Sim::new(&hub);
+    let builder = on(&sim);
+    let serde_json::Value::Object(table) = table else { unreachable!() };
+    let section = skep::api::ConfigSection::from_table("resolver.static", table);
+    let resolver = (skep::policies::resolver::r#static::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let node = builder.resolver("static", resolver).build().unwrap();
+    Scene { peer, at, sim, node }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_names_of_a_peer_are_looked_up_in_the_end() {
+    let hosts: serde_json::Map<_, _> = (0..20)
+        .map(|n| (format!("host{n}.test"), serde_json::json!([format!("203.0.100.{}", 100 + n)])))
+        .collect();
+    let scene = with_names(serde_json::json!({ "hosts": hosts })).await;
+    for n in 0..20 {
+        scene.sim.route(&public(n), Route::Refuses(5 * MS));
+    }
+    scene.leads(&public(19), 5 * MS);
+    let names = (0..20).map(|n| format!("/dns4/host{n}.test/tcp/4001").parse::<Multiaddr>().unwrap());
+    let options = DialOptions::default().addresses(names);
+    let dialed = scene.node.dial_peer_with(scene.peer.peer_id(), options).await.unwrap();
+    let won = dialed.report.addrs.iter().find(|addr| addr.outcome.code() == "connected").unwrap();
+    assert_eq!(won.resolved_from, Some("/dns4/host19.test/tcp/4001".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_peer_behind_a_name_does_not_cost_the_name() {
+    let scene =
+        with_names(serde_json::json!({ "hosts": { "a.test": ["203.0.100.100", "203.0.100.101"] } })).await;
+    scene.leads(&public(0), 5 * MS);
+    scene.sim.route(&public(1), Route::Refuses(5 * MS));
+    let wanted = PeerId::random();
+    let name: Multiaddr = "/dns4/a.test/tcp/4001".parse().unwrap();
+    know(&scene.node, wanted, std::slice::from_ref(&name));
+    assert_eq!(scene.node.dial_peer(wanted).await.unwrap_err().code(), "wrong_peer");
+    assert_eq!(scene.node.peerstore().unwrap().addrs(&wanted)[0].addr, name);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_one_place_left_addresses_take_turns() {
+    let hub = MemoryHub::new();
+    let (peer, at) = listener(&hub).await;
+    let sim = Sim::new(&hub);
+    let node = on(&sim).settings(Settings { max_connections: 1, ..Settings::default() }).build().unwrap();
+    sim.route(&public(3), Route::Leads(at, 5 * MS));
+    let options = DialOptions::default().addresses((0..4).map(public));
+    // Each of the silent ones holds the place for its five seconds.
+    let dialed = node.dial_peer_with(peer.peer_id(), options).await.unwrap();
+    assert!(dialed.report.elapsed <= Duration::from_secs(15) + 5 * MS, "{:?}", dialed.report.elapsed);
+    assert_eq!(sim.counts().peak, 1);
+    assert!(dialed.report.addrs.iter().all(|addr| addr.outcome.code() != "local_limit"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_says_of_itself_is_no_address_that_worked() {
+    let scene = Scene::new().await;
+    let identify = |builder: skep::SwarmBuilder| {
+        let section = skep::api::ConfigSection::empty("protocol.identify");
+        let made = (skep::protocols::identify::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+        builder.protocol("identify", made)
+    };
+    let (hub, talker) = (MemoryHub::new(), identify(on(&scene.sim)).build().unwrap());
+    drop(hub);
+    let said = talker.listen(&"/memory/0".parse().unwrap()).await.unwrap()[0].clone();
+    scene.sim.route(&public(7), Route::Leads(said.clone(), 5 * MS));
+    let node = identify(on(&scene.sim)).build().unwrap();
+    let conn = node.dial_addr(&public(7)).await.unwrap();
+    conn.identified().await.unwrap();
+    let store = node.peerstore().unwrap();
+    let worked = |addr: &Multiaddr| {
+        store.addrs(&talker.peer_id()).iter().find(|known| known.addr == *addr).map(|known| known.worked())
+    };
+    assert_eq!((worked(&public(7)), worked(&said)), (Some(true), Some(false)));
+    conn.close(skep::api::Code::NONE).await;
+    assert_eq!((worked(&public(7)), worked(&said)), (Some(true), Some(false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_accepts_do_not_cost_both_connections() {
+    // A listener that accepts late, as TCP's does, sees the other's dial begin after its own has ended.
+    for offset in 0..200_u32 {
+        let hub = MemoryHub::new();
+        let settings = Settings { max_connections_per_peer: 1, ..Settings::default() };
+        let node = || on(&Sim::late(&hub, 25 * MS, 50 * MS)).settings(settings.clone()).build().unwrap();
+        let (a, b) = (node(), node());
+        let listen =
+            async |node: &Swarm| node.listen(&"/memory/0".parse().unwrap()).await.unwrap()[0].clone();
+        let (at_a, at_b) = (listen(&a).await, listen(&b).await);
+        know(&a, b.peer_id(), &[at_b]);
+        know(&b, a.peer_id(), &[at_a]);
+        let later = async {
+            tokio::time::sleep(offset * MS).await;
+            b.dial_peer(a.peer_id()).await
+        };
+        let (one, two) = tokio::join!(a.dial_peer(b.peer_id()), later);
+        assert!(one.is_ok() && two.is_ok(), "{offset} ms apart: {one:?} {two:?}");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!((a.connections().len(), b.connections().len()), (1, 1), "{offset} ms apart");
+        echo_works(&a.connections()[0]).await;
+    }
+}

@@ -32,9 +32,11 @@ fn what_is_linked_is_found_sorted_and_more_than_expected_is_fine() {
     let expected = [
         "gate.ip_filter",
         "muxer.yamux",
+        "peerstore.memory",
         "protocol.identify",
         "protocol.ping",
         "pruner.watermark",
+        "ranker.smart",
         "resolver.dns",
         "security.noise",
         "selector.best",

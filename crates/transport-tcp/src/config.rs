@@ -29,9 +29,9 @@ pub struct Config {
     ///
     /// Costs one empty packet per probe; without it a peer that lost power is noticed only by writing to it.
     pub keepalive: DurationText,
-    /// How long a dial may take: "1ms" to "10m", default "5s".
+    /// How long a dial may take: "1ms" to "10m", default "10s".
     ///
-    /// The caller's own time limit still applies. A dial to a silent address holds a file descriptor for as long.
+    /// The caller's own time limit still applies; a node's is `dial.connect_timeout`. A dial to a silent address holds a file descriptor for as long.
     pub connect_timeout: DurationText,
     /// Dial from the port of a listener of the same address family: true or false, default false. Unix only.
     ///
@@ -50,7 +50,7 @@ impl Default for Config {
             nodelay: true,
             backlog: 1024,
             keepalive: DurationText::secs(30),
-            connect_timeout: DurationText::secs(5),
+            connect_timeout: DurationText::secs(10),
             port_reuse: false,
             ttl: None,
         }

@@ -79,7 +79,7 @@ async fn a_silent_address_times_out() {
     assert_eq!(error.kind(), TransportErrorKind::TimedOut);
     assert_eq!(
         error.to_string(),
-        format!("no answer in time: {addr}: no connection within 5s (`connect_timeout`)")
+        format!("no answer in time: {addr}: no connection within 10s (`connect_timeout`)")
     );
     assert!(error.source().is_some());
 }

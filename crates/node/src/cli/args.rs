@@ -119,7 +119,7 @@ pub(crate) struct DialArgs {
     /// Show what became of each address also when one led to a connection.
     #[arg(long)]
     pub explain: bool,
-    /// How long to try.
+    /// How long to try; no longer than `dial.timeout`.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = limit)]
     pub timeout: DurationText,
 }

@@ -1,8 +1,8 @@
 //! What became of each address of a dial, as a tree with bars of time, and as JSON.
 
-use super::text::{faint, reason, time};
+use super::text::{faint, printable, reason, time};
 use serde_json::{Value, json};
-use skep_api::{error::Fault, error::Retry};
+use skep_api::error::{Fault, Retry};
 use skep_swarm::{
     AddrOutcome, AddrReport, DialError, DialReport,
     error::{AttemptError, Cause},
@@ -51,9 +51,10 @@ pub(crate) fn tree(report: &DialReport) -> String {
 }
 
 fn branch(addr: &AddrReport, total: Duration) -> String {
-    let mut text = addr.addr.to_string();
+    // A name in it may be a stranger's.
+    let mut text = printable(&addr.addr.to_string());
     if let Some(name) = &addr.resolved_from {
-        let _ = write!(text, "  {}", faint(&format!("(from {name})")));
+        let _ = write!(text, "  {}", faint(&format!("(from {})", printable(&name.to_string()))));
     }
     let place = match &addr.outcome {
         AddrOutcome::Connected { .. } => "connected".to_string(),

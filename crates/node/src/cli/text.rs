@@ -59,7 +59,12 @@ pub(crate) fn reason(cause: &Cause, addr: &Multiaddr) -> String {
         return format!("no result within {}", time(*after));
     }
     let bare: Multiaddr = addr.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
-    chain(cause).replacen(&format!(": {bare}: "), ": ", 1)
+    printable(&chain(cause).replacen(&format!(": {bare}: "), ": ", 1))
+}
+
+/// Without control characters: multiaddrs do not exclude them from names, and names may be a stranger's.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A duration as a person reads it: `0.34 ms`, `12.5 ms`, `1.20 s`.
@@ -104,6 +109,12 @@ mod tests {
     fn times_have_three_digits_or_so() {
         let shown = [340, 12_500, 1_204_000].map(|micros| time(Duration::from_micros(micros)));
         assert_eq!(shown, ["0.34 ms", "12.5 ms", "1.20 s"]);
+    }
+
+    #[test]
+    fn names_do_not_steer_the_terminal() {
+        let addr = Multiaddr::empty().with(Protocol::Dns4("a\u{1b}[2J.test".into()));
+        assert_eq!(printable(&addr.to_string()), "/dns4/a\u{fffd}[2J.test");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use skep::{
     api::{
         ConfigSection, Multiaddr, address,
         multiaddr::Protocol,
-        transport::{Link, Listener, Transport, TransportCapabilities, TransportError, TransportErrorKind},
+        transport::{
+            Incoming, Link, Listener, Transport, TransportCapabilities, TransportError, TransportErrorKind,
+        },
     },
     transport_memory::{Config, MemoryHub, MemoryTransport},
 };
@@ -16,6 +18,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// What is at an address.
 #[derive(Clone, Debug)]
@@ -26,12 +29,16 @@ pub(crate) enum Route {
     Refuses(Duration),
     /// A host that cannot be reached, after so long.
     Unreachable(Duration),
+    /// A panic of the transport.
+    Panics,
 }
 
 /// A network, as one node sees it. Addresses without a route swallow everything.
 #[derive(Debug)]
 pub(crate) struct Sim {
     memory: MemoryTransport,
+    /// How late listeners accept.
+    late: Duration,
     routes: Mutex<HashMap<Multiaddr, Route>>,
     counts: Mutex<Counts>,
 }
@@ -63,9 +70,15 @@ impl Sim {
 
     /// One whose links take so long, one way.
     pub(crate) fn with_latency(hub: &MemoryHub, latency: Duration) -> Arc<Self> {
+        Self::late(hub, latency, Duration::ZERO)
+    }
+
+    /// One whose listeners accept so much after a dial, too.
+    pub(crate) fn late(hub: &MemoryHub, latency: Duration, late: Duration) -> Arc<Self> {
         let config = Config { latency: skep::api::config::DurationText(latency), ..Config::default() };
         Arc::new(Self {
             memory: MemoryTransport::new(hub.clone(), config),
+            late,
             routes: Mutex::default(),
             counts: Mutex::default(),
         })
@@ -126,6 +139,7 @@ impl Transport for Sim {
                 tokio::time::sleep(after).await;
                 fail(TransportErrorKind::Refused)
             }
+            Some(Route::Panics) => panic!("on purpose"),
             Some(Route::Unreachable(after)) => {
                 tokio::time::sleep(after).await;
                 fail(TransportErrorKind::Unreachable)
@@ -144,7 +158,33 @@ impl Transport for Sim {
     }
 
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
-        self.memory.listen(addr).await
+        let inner = self.memory.listen(addr).await?;
+        Ok(Box::new(Late { inner, by: self.late, waiting: None }))
+    }
+}
+
+/// Accepts late.
+#[derive(Debug)]
+struct Late {
+    inner: Box<dyn Listener>,
+    by: Duration,
+    waiting: Option<(Box<dyn Incoming>, Instant)>,
+}
+
+#[async_trait]
+impl Listener for Late {
+    fn local_addrs(&self) -> Vec<Multiaddr> {
+        self.inner.local_addrs()
+    }
+
+    async fn accept(&mut self) -> Result<Box<dyn Incoming>, TransportError> {
+        if self.waiting.is_none() {
+            let incoming = self.inner.accept().await?;
+            self.waiting = Some((incoming, Instant::now() + self.by));
+        }
+        let due = self.waiting.as_ref().map(|(_, due)| *due).unwrap();
+        tokio::time::sleep_until(due).await;
+        Ok(self.waiting.take().unwrap().0)
     }
 }
 

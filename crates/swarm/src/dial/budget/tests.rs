@@ -1,6 +1,6 @@
 use super::*;
+use futures::future::LocalBoxFuture;
 use proptest::prelude::*;
-use std::future::Future;
 use tokio::time::Instant;
 
 const LIMITS: Limits = Limits { outstanding: 2, per_subnet: 1, per_second: 1000, queued: 3 };
@@ -169,7 +169,7 @@ proptest! {
 async fn story(ops: Vec<Op>) -> Result<(), TestCaseError> {
     let limits = Limits { outstanding: 4, per_subnet: 2, per_second: 5, queued: 6 };
     let budget = budget(limits);
-    let mut waiting: Vec<std::pin::Pin<Box<dyn Future<Output = Result<Slot, LimitExceeded>>>>> = Vec::new();
+    let mut waiting: Vec<LocalBoxFuture<'static, Result<Slot, LimitExceeded>>> = Vec::new();
     let mut slots = Vec::new();
     for op in ops {
         match op {
