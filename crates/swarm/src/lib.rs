@@ -31,6 +31,7 @@ mod remember;
 mod settings;
 mod stack;
 mod swarm;
+mod table;
 mod tasks;
 
 pub use builder::{BuildError, SwarmBuilder};

@@ -1,37 +1,28 @@
 //! A dial in flight: one task that races the addresses of a peer for all who want it.
 
 use super::{
-    attempt::{Attempt, Attempted, is_wrong_peer},
+    answer::PATIENCE_WITH_OWN,
+    attempt::{Attempt, Attempted},
+    flights::Key,
     later,
-    lines::{End, Line, LineState, Lines, MAX_LINES},
+    lines::{Line, LineState, Lines, MAX_LINES},
     options::Priority,
     plan::{Given, Manner, Resolved},
     race::{Race, Step},
-    report::{AddrOutcome, AddrReport, DialError, Dialed},
-    request::{Accept, Key},
+    report::{DialError, Dialed},
+    request::Accept,
 };
-use crate::{
-    connection::SwarmConn,
-    error::{AttemptError, Cause, Stage},
-    pipeline::admit::Approved,
-    swarm::Inner,
-};
+use crate::{connection::SwarmConn, swarm::Inner};
 use futures::{
     future::BoxFuture,
     stream::{FuturesUnordered, StreamExt},
 };
-use skep_api::{
-    Multiaddr, PeerId, address,
-    error::{Fault, Retry},
-};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use skep_api::{Multiaddr, PeerId, address};
+use std::{collections::VecDeque, sync::Arc};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
-
-/// How long a handshake of one's own may go on beside a connection that the peer has made meanwhile.
-const PATIENCE_WITH_OWN: Duration = Duration::from_secs(2);
 
 /// Somebody who wants a connection.
 #[derive(Debug)]
@@ -62,18 +53,18 @@ pub(super) struct Flight {
     /// Woken when an attempt makes progress, and when the peer connects by itself.
     pub(super) wake: Arc<Notify>,
     /// Where others find it; `None` for a dial that is not shared.
-    place: Option<(Key, u64)>,
+    pub(super) place: Option<(Key, u64)>,
     requests: mpsc::Receiver<Request>,
-    waiters: Vec<Waiter>,
-    attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
     /// The priority of the most urgent waiter.
     urgency: watch::Sender<Priority>,
     /// The addresses as they were given, without the peer, for the memory of failures.
-    asked: Vec<Multiaddr>,
+    pub(super) asked: Vec<Multiaddr>,
     /// The connection that it has made.
-    won: Option<SwarmConn>,
+    pub(super) won: Option<SwarmConn>,
     /// When the peer was seen to have connected by itself.
-    arrival: Option<Instant>,
+    pub(super) arrival: Option<Instant>,
 }
 
 impl Flight {
@@ -218,163 +209,6 @@ impl Flight {
         }
     }
 
-    fn attempted(&mut self, attempted: Attempted) {
-        let Attempted { line, target, result } = attempted;
-        let established = match result {
-            Ok(established) => established,
-            Err(error) => return self.failed(line, target, error),
-        };
-        let found = established.info.peer;
-        match self.node.register(established) {
-            Ok(connection) => self.connected(line, &connection),
-            Err(error) => {
-                self.failed(line, target, error);
-                // The peer may have come first and taken the last place there was for it.
-                if self.place.is_some() {
-                    self.take_existing(found, false);
-                }
-            }
-        }
-    }
-
-    fn connected(&mut self, position: usize, connection: &SwarmConn) {
-        self.race.ended();
-        let Some(line) = self.lines.all.get_mut(position) else { return };
-        line.end(AddrOutcome::Connected { connection: connection.id() });
-        let started = line.progress.started();
-        self.node.dialer.succeeded(line.expected(self.peer), &line.addr);
-        self.won = Some(connection.clone());
-        self.answer(connection, false, |_| true);
-        if self.waiters.is_empty() {
-            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
-                self.node.dialer.outrun(line, started);
-            }
-        }
-    }
-
-    fn failed(&mut self, position: usize, target: Approved, error: AttemptError) {
-        if self.put_back(position, &target, &error) {
-            return;
-        }
-        self.race.failed();
-        let (now, begun) = (Instant::now(), self.lines.begun);
-        let Some(line) = self.lines.all.get_mut(position) else { return };
-        let dialer = &self.node.dialer;
-        let retry = (error.cause.retry() == Retry::Soon)
-            .then(|| dialer.retry.delay(line.retries, dialer.random()))
-            .flatten()
-            .map(|delay| later(now, delay))
-            .filter(|at| *at <= later(begun, dialer.retry.max_elapsed.0));
-        if let Some(at) = retry {
-            return line.retry(target, at, error);
-        }
-        let expected = line.expected(self.peer);
-        dialer.failed(expected, &line.addr, &error);
-        if let (Some(expected), None, true) = (expected, &line.resolved_from, is_wrong_peer(&error)) {
-            // Only this address: one that is stale, or a lie, must not cost the peer the others. A name may lead to
-            // the peer tomorrow.
-            self.node.forget_addr(&expected, &line.addr);
-        }
-        if line.progress.started().is_some() {
-            line.end(AddrOutcome::Failed(Arc::new(error)));
-        } else {
-            line.skip(error);
-        }
-    }
-
-    /// Lets an address wait that found no room for one more connection, if others of this dial take that room: when one of
-    /// them ends there is some again.
-    fn put_back(&mut self, position: usize, target: &Approved, error: &AttemptError) -> bool {
-        let full = matches!((error.stage, &error.cause), (Stage::Queue, Cause::Limit(_)));
-        let running = self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)).count();
-        let Some(line) = self.lines.all.get_mut(position).filter(|_| full && running > 1) else {
-            return false;
-        };
-        line.state = LineState::Waiting(target.clone());
-        self.race.ended();
-        self.race.put_back(position);
-        true
-    }
-
-    /// Answers those who came when the dial had its connection.
-    fn take_won(&mut self) {
-        if let Some(won) = self.won.clone().filter(SwarmConn::is_live) {
-            self.answer(&won, true, |_| true);
-        }
-    }
-
-    /// Answers from what the peer has connected by itself.
-    ///
-    /// When two nodes dial each other at the same time and both were content with what comes first, each could give up
-    /// the very connection that the other takes. So the one with the greater id goes on for a moment once a connection
-    /// of its own stands; the other one takes what comes.
-    fn take_arrivals(&mut self) {
-        let (Some(peer), Some(_)) = (self.peer, &self.place) else { return };
-        let under_way = self.lines.all.iter().any(Line::is_in_handshake);
-        if self.node.local_peer > peer && under_way && self.won.is_none() {
-            if self.node.acceptable(&peer, Accept::Any).is_none() {
-                self.arrival = None;
-                return;
-            }
-            let arrival = *self.arrival.get_or_insert_with(Instant::now);
-            if arrival.elapsed() < PATIENCE_WITH_OWN {
-                return;
-            }
-        }
-        self.arrival = None;
-        self.take_existing(peer, false);
-    }
-
-    /// Answers those for whom a connection that is there will do. When the dial has failed, a limited one is better than
-    /// none.
-    fn take_existing(&mut self, peer: PeerId, failed: bool) {
-        for accept in [Accept::Direct, Accept::PreferDirect, Accept::Any] {
-            let content = if failed && accept == Accept::PreferDirect { Accept::Any } else { accept };
-            if let Some(connection) = self.node.acceptable(&peer, content) {
-                self.answer(&connection, true, |waiter| waiter.accept == accept);
-            }
-        }
-    }
-
-    fn answer(&mut self, connection: &SwarmConn, existing: bool, which: impl Fn(&Waiter) -> bool) {
-        let served = |waiter: &Waiter| {
-            // A relayed connection is what a dial gives when there is no other, but never to one who wants a direct one.
-            which(waiter) && (waiter.accept != Accept::Direct || !connection.is_limited())
-        };
-        let (served, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| served(waiter));
-        self.waiters = waiting;
-        if served.is_empty() {
-            return;
-        }
-        let mut report = self.lines.report(self.peer, End::Over);
-        report.existing = existing;
-        let dialed = Dialed { connection: connection.clone(), report: Arc::new(report) };
-        for waiter in served {
-            // Whoever has stopped waiting has an answer of their own.
-            let _ = waiter.answer.send(Ok(dialed.clone()));
-        }
-    }
-
-    /// Answers those whose time is over, and forgets those who have gone.
-    fn expire(&mut self) {
-        self.waiters.retain(|waiter| !waiter.answer.is_closed());
-        let now = Instant::now();
-        if self.waiters.iter().all(|waiter| waiter.deadline > now) {
-            return;
-        }
-        if let (Some(peer), Some(_)) = (self.peer, &self.place) {
-            self.take_existing(peer, true);
-        }
-        let (late, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
-        self.waiters = waiting;
-        let error = DialError::all_failed(self.lines.report(self.peer, End::Deadline));
-        for waiter in late {
-            let _ = waiter.answer.send(Err(error.clone()));
-        }
-    }
-
     fn is_over(&self) -> bool {
         !self.lines.all.iter().any(Line::is_open)
     }
@@ -384,29 +218,6 @@ impl Flight {
         match &self.place {
             None => true,
             Some((key, id)) => self.node.dialer.flights.leave(key, *id, || self.requests.is_empty()),
-        }
-    }
-
-    /// All addresses have failed.
-    fn fail(&mut self) {
-        if let (Some(peer), Some(_)) = (self.peer, &self.place) {
-            self.take_existing(peer, true);
-        }
-        if self.waiters.is_empty() {
-            return;
-        }
-        let report = self.lines.report(self.peer, End::Over);
-        // What this node did to itself says nothing about the peer.
-        let told = |addr: &AddrReport| {
-            addr.started.is_some() && addr.outcome.error().is_some_and(|e| e.cause.fault() != Fault::Local)
-        };
-        let tells = report.addrs.iter().any(told);
-        let error = DialError::all_failed(report);
-        if let (Some(peer), true) = (self.peer, tells) {
-            self.node.dialer.negative.failed(peer, &self.asked, error.code(), Instant::now());
-        }
-        for waiter in std::mem::take(&mut self.waiters) {
-            let _ = waiter.answer.send(Err(error.clone()));
         }
     }
 }

@@ -4,8 +4,9 @@
 //! request   self check → live connection → dial in flight to the peer: join it → peer left alone?
 //!   │                                                                  (backoff.rs)
 //! flight    one task per dial: resolve → plan → race → attempts; the first success ends it
-//!   │         plan      filter.rs → back-off, black holes → gate `dial` → ranker
-//!   │         race.rs   when the next address starts
+//!   │         plan.rs     filter.rs → back-off, black holes → gate `dial` → ranker
+//!   │         race.rs     when the next address starts
+//!   │         outcome.rs  what the end of a try means;  answer.rs  who is answered what, and when
 //!   ▼
 //! attempt   budget.rs: waits for room → pipeline/outbound.rs → registered connection
 //! ```
@@ -13,15 +14,18 @@
 //! Whoever wants a peer that is being dialled joins that dial; who stops waiting leaves it to the others. Whatever
 //! the outcome, a [`DialReport`] says what became of each address.
 
+mod answer;
 mod attempt;
 mod backoff;
 mod black_hole;
 pub(crate) mod budget;
 mod filter;
 mod flight;
+mod flights;
 mod interfaces;
 mod lines;
 mod options;
+mod outcome;
 mod pace;
 mod plan;
 mod race;

@@ -2,6 +2,7 @@
 
 use super::{
     flight::{Flight, Request, Waiter},
+    flights::{InFlight, Interest, Key},
     later,
     lines::MAX_LINES,
     options::DialOptions,
@@ -10,10 +11,7 @@ use super::{
 };
 use crate::{connection::SwarmConn, error::Cause, swarm::Inner};
 use skep_api::{Multiaddr, PeerId, address, resources::LimitExceeded, security::Role};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -48,14 +46,6 @@ impl Target {
     }
 }
 
-/// By what a dial in flight is found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
-    Peer(PeerId),
-    /// An address without a peer.
-    Addr(Multiaddr),
-}
-
 /// Which connections that are there already will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accept {
@@ -74,69 +64,6 @@ impl DialOptions {
             (false, true) => Accept::Any,
             (false, false) => Accept::PreferDirect,
         }
-    }
-}
-
-/// The dials in flight that can be joined.
-#[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<Key, InFlight>>);
-
-#[derive(Debug)]
-struct InFlight {
-    id: u64,
-    requests: mpsc::Sender<Request>,
-    wake: Arc<Notify>,
-    /// Those who wait for it. The last one to go ends it.
-    interested: usize,
-    cancel: CancellationToken,
-}
-
-/// Somebody's interest in a dial in flight.
-struct Interest {
-    node: Arc<Inner>,
-    key: Key,
-    id: u64,
-}
-
-impl Drop for Interest {
-    fn drop(&mut self) {
-        let mut flights = self.node.dialer.flights.lock();
-        let Some(flight) = flights.get_mut(&self.key).filter(|flight| flight.id == self.id) else { return };
-        flight.interested = flight.interested.saturating_sub(1);
-        if flight.interested == 0 {
-            flight.cancel.cancel();
-            flights.remove(&self.key);
-        }
-    }
-}
-
-impl Flights {
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Takes a dial out, if `when` holds while nobody can join it. Whether nobody can any more.
-    pub(super) fn leave(&self, key: &Key, id: u64, when: impl FnOnce() -> bool) -> bool {
-        let mut flights = self.lock();
-        if flights.get(key).is_none_or(|flight| flight.id != id) {
-            return true;
-        }
-        let leave = when();
-        if leave {
-            flights.remove(key);
-        }
-        leave
-    }
-
-    /// A peer has connected: whoever dials it should know.
-    pub(crate) fn arrived(&self, peer: PeerId) {
-        if let Some(flight) = self.lock().get(&Key::Peer(peer)) {
-            flight.wake.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, InFlight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

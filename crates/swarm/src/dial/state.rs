@@ -4,8 +4,8 @@ use super::{
     backoff::{Backoff, Curve, Negative},
     black_hole::{BlackHoles, PathState},
     budget::Budget,
+    flights::Flights,
     interfaces::{self, Interfaces},
-    request::Flights,
     retry::RetryConfig,
     settings::DialSettings,
 };
