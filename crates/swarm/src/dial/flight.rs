@@ -9,8 +9,7 @@ use super::{
     options::Priority,
     plan::{Given, Manner, Resolved},
     race::{Race, Step},
-    report::{DialError, Dialed},
-    request::Accept,
+    request::{Accept, Answer},
 };
 use crate::{connection::SwarmConn, swarm::Inner};
 use futures::{
@@ -38,7 +37,7 @@ pub(super) struct Waiter {
     pub(super) accept: Accept,
     pub(super) priority: Priority,
     pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<Result<Dialed, DialError>>,
+    pub(super) answer: oneshot::Sender<Answer>,
 }
 
 /// One dial, from the first who asks to the last who is answered.

@@ -10,16 +10,20 @@ use super::{
     report::{DialError, DialReport, Dialed},
 };
 use crate::{connection::SwarmConn, error::Cause, swarm::Inner};
+use futures::FutureExt;
 use skep_api::{Multiaddr, PeerId, address, resources::LimitExceeded, security::Role};
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 /// As many at least may join one dial before it has taken them in.
 const MIN_JOINING: u32 = 4096;
+
+/// What a caller is told in the end.
+pub(super) type Answer = Result<Dialed, DialError>;
 
 /// What is to be dialled.
 #[derive(Clone, Debug)]
@@ -97,21 +101,42 @@ impl Inner {
         }
         let (answer, answered) = oneshot::channel();
         let request = self.request(&target, &options, answer);
-        // Either of them ends the dial when nobody waits any more.
-        let (_alone, _interest) = if options.always {
-            (Some(self.take_off_alone(peer, request)?), None)
-        } else {
-            match self.join(target.key(), peer, request, &options) {
-                Ok(interest) => (None, Some(interest)),
-                // A limited connection is better than none.
-                Err(refusal) => {
-                    let limited = peer.filter(|_| !options.force_direct);
-                    let limited = limited.and_then(|peer| self.acceptable(&peer, Accept::Any));
-                    return limited.map_or(Err(refusal), found);
-                }
+        if options.always {
+            return self.dial_alone(peer, request, answered).await;
+        }
+        match self.join(target.key(), peer, request, &options) {
+            Ok(_interest) => self.told(answered.await, peer),
+            // A limited connection is better than none.
+            Err(refusal) => {
+                let limited = peer.filter(|_| !options.force_direct);
+                let limited = limited.and_then(|peer| self.acceptable(&peer, Accept::Any));
+                limited.map_or(Err(refusal), found)
             }
-        };
-        match answered.await {
+        }
+    }
+
+    /// A dial for one caller, which runs in the caller's own task.
+    async fn dial_alone(
+        self: &Arc<Self>,
+        peer: Option<PeerId>,
+        request: Request,
+        answered: oneshot::Receiver<Answer>,
+    ) -> Answer {
+        if request.given.is_empty() {
+            return Err(DialError::refused(peer, Cause::NoAddresses));
+        }
+        let (requests, receiver) = mpsc::channel(1);
+        let _ = requests.try_send(request);
+        let flight = Flight::new(Arc::clone(self), peer, None, receiver, Arc::new(Notify::new()));
+        let run = AssertUnwindSafe(Box::pin(flight.run())).catch_unwind();
+        // However it ends, the answer has been sent or its sender is gone.
+        let _ = self.tasks.cancelled().run_until_cancelled(run).await;
+        self.told(answered.await, peer)
+    }
+
+    fn told(&self, answer: Result<Answer, oneshot::error::RecvError>, peer: Option<PeerId>) -> Answer {
+        let refuse = |cause| Err(DialError::refused(peer, cause));
+        match answer {
             Ok(answer) => answer,
             Err(_) if self.tasks.cancelled().is_cancelled() => refuse(Cause::ShuttingDown),
             Err(_) => refuse(Cause::Panicked),
@@ -138,12 +163,7 @@ impl Inner {
         self.best_of(peer, |conn| accept == Accept::Any || !conn.is_limited())
     }
 
-    fn request(
-        &self,
-        target: &Target,
-        options: &DialOptions,
-        answer: oneshot::Sender<Result<Dialed, DialError>>,
-    ) -> Request {
+    fn request(&self, target: &Target, options: &DialOptions, answer: oneshot::Sender<Answer>) -> Request {
         let now = Instant::now();
         let limit = self.dialer.settings.timeout.0;
         let limit = options.timeout.map_or(limit, |timeout| timeout.min(limit));
@@ -227,23 +247,6 @@ impl Inner {
         let addrs: Vec<_> = request.given.iter().map(|given| address::without_peer(&given.addr)).collect();
         let failed = self.dialer.negative.check(&peer?, &addrs, now)?;
         Some(Cause::PeerBackoff { left: failed.until.saturating_duration_since(now), last: failed.last })
-    }
-
-    /// A dial for one caller.
-    fn take_off_alone(
-        self: &Arc<Self>,
-        peer: Option<PeerId>,
-        request: Request,
-    ) -> Result<DropGuard, DialError> {
-        if request.given.is_empty() {
-            return Err(DialError::refused(peer, Cause::NoAddresses));
-        }
-        let (requests, receiver) = mpsc::channel(1);
-        let _ = requests.try_send(request);
-        let flight = Flight::new(Arc::clone(self), peer, None, receiver, Arc::new(Notify::new()));
-        let cancel = CancellationToken::new();
-        self.take_off(flight, cancel.clone());
-        Ok(cancel.drop_guard())
     }
 
     fn take_off(&self, flight: Flight, cancel: CancellationToken) {
