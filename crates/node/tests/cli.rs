@@ -10,17 +10,9 @@
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Node, json, output, skep, status, text};
+use process::{Node, folder, json, output, skep, status, text};
 use serde_json::Value;
-use std::{fs, io::Read, path::PathBuf};
-
-/// A folder of one test, empty.
-fn folder(test: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli").join(test);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use std::{fs, io::Read};
 
 #[test]
 fn exit_status_is_0_for_success_1_for_failure_and_2_for_wrong_usage() {

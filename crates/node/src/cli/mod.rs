@@ -16,7 +16,7 @@ pub(crate) mod text;
 use args::{Cli, Command};
 use context::Context;
 use serde_json::{Value, json};
-use skep_api::error::chain;
+use skep_api::error::{Kind, chain};
 use std::io;
 
 /// Why a command failed. Printed to standard error; the exit status is 1.
@@ -57,6 +57,7 @@ impl Failure {
             Self::Key(error) => error.advice(),
             Self::Control(error) => Some(error.advice()),
             Self::Listen(error) => Some(error.cause.advice().into()),
+            Self::Build(skep_swarm::BuildError::PeerStore(_, error)) => Some(error.kind().advice().into()),
             _ => None,
         }
     }

@@ -219,13 +219,7 @@ impl fmt::Display for SwarmDialAllFailedError {
                 None => write!(f, ": {}: {}", only.addr, only.outcome.code()),
             },
             many => {
-                let skipped = many.len().saturating_sub(self.num_addrs_tried);
-                let tried = self.num_addrs_tried;
-                write!(
-                    f,
-                    ": {tried} of {} addresses were tried and failed, {skipped} were not tried",
-                    many.len()
-                )
+                write!(f, ": tried {} of {} addresses in vain", self.num_addrs_tried, many.len())
             }
         }
     }
