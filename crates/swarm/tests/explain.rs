@@ -100,6 +100,7 @@ timeout = "1m"
 public_timeout = "15s"
 local_timeout = "5s"
 connect_timeout = "5s"
+give_way_after = "1s"
 max_peer_addrs_to_dial = 64
 max_outstanding_per_peer = 8
 max_outstanding = 160

@@ -16,6 +16,7 @@ use skep_api::{
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// How a try ended.
 #[derive(Debug)]
@@ -33,19 +34,25 @@ pub(super) struct Attempt {
     pub(super) expected: Option<PeerId>,
     pub(super) priority: watch::Receiver<Priority>,
     pub(super) progress: Arc<Progress>,
+    pub(super) cut: CancellationToken,
 }
 
 impl Attempt {
     /// Waits for room, then connects and upgrades. Dropping the future closes the socket.
     pub(super) async fn run(self, node: Arc<Inner>) -> Attempted {
-        let Self { line, target, expected, priority, progress } = self;
+        let Self { line, target, expected, priority, progress, cut } = self;
         progress.at(Stage::Queue, "");
         let result = match node.dialer.budget.acquire(priority, target.addr()).await {
             Ok(_slot) => {
                 let limit = node.dialer.address_timeout(target.addr());
+                let begun = Instant::now();
                 let connect = outbound::connect(&node, target.clone(), expected, limit, &progress);
                 // A plugin that panics over one address does not cost the peer the others.
-                AssertUnwindSafe(connect).catch_unwind().await.unwrap_or_else(|_| Err(progress.panicked()))
+                let connect = AssertUnwindSafe(connect).catch_unwind();
+                match cut.run_until_cancelled(connect).await {
+                    Some(ended) => ended.unwrap_or_else(|_| Err(progress.panicked())),
+                    None => Err(progress.timed_out(begun.elapsed())),
+                }
             }
             Err(full) => Err(AttemptError::new(Stage::Queue, "", Cause::Overloaded(full))),
         };

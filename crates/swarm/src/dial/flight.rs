@@ -149,9 +149,12 @@ impl Flight {
             LineState::Retrying(_, at) if self.race.has_room() => Some(at),
             _ => None,
         });
+        let crowded = !self.race.has_room() && self.lines.all.iter().any(Line::is_fresh);
+        let after = self.node.dialer.settings.give_way_after.0;
+        let room = self.lines.all.iter().filter(|_| crowded).filter_map(|line| line.gives_way_at(after));
         let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
         let arrival = self.arrival.map(|arrival| later(arrival, PATIENCE_WITH_OWN));
-        start.into_iter().chain(retries).chain(deadlines).chain(arrival).min()
+        start.into_iter().chain(retries).chain(room).chain(deadlines).chain(arrival).min()
     }
 
     fn request(&mut self, request: Request) {
@@ -182,6 +185,21 @@ impl Flight {
         while let Step::Start(position) = self.race.next(now) {
             self.attempt(position);
         }
+        self.make_room(now);
+    }
+
+    /// Cuts off addresses that have been silent for long, as many as others wait for their places.
+    fn make_room(&mut self, now: Instant) {
+        if self.race.has_room() {
+            return;
+        }
+        let after = self.node.dialer.settings.give_way_after.0;
+        let fresh = self.lines.all.iter().filter(|line| line.is_fresh()).count();
+        let due = |line: &&mut Line| line.gives_way_at(after).is_some_and(|at| at <= now);
+        for line in self.lines.all.iter_mut().filter(due).take(fresh) {
+            line.gave_way = true;
+            line.cut.cancel();
+        }
     }
 
     fn attempt(&mut self, position: usize) {
@@ -193,6 +211,7 @@ impl Flight {
             expected: line.expected(self.peer),
             priority: self.urgency.subscribe(),
             progress: Arc::clone(&line.progress),
+            cut: line.cut.clone(),
         };
         self.attempts.push(Box::pin(attempt.run(Arc::clone(&self.node))));
     }

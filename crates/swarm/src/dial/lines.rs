@@ -1,6 +1,9 @@
 //! The addresses of one dial, and how far each has come.
 
-use super::report::{AddrOutcome, AddrReport, DialReport};
+use super::{
+    later,
+    report::{AddrOutcome, AddrReport, DialReport},
+};
 use crate::{
     error::{AttemptError, Cause, Stage},
     pipeline::{admit::Approved, progress::Progress},
@@ -8,6 +11,7 @@ use crate::{
 use skep_api::{Multiaddr, PeerId, address};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Most addresses of one dial; the others are counted only.
 pub(super) const MAX_LINES: usize = 256;
@@ -29,6 +33,10 @@ pub(super) struct Line {
     pub(super) state: LineState,
     pub(super) progress: Arc<Progress>,
     pub(super) retries: u32,
+    /// It has been cut off to make room for others, and is not again.
+    pub(super) gave_way: bool,
+    /// Cuts off the try that runs.
+    pub(super) cut: CancellationToken,
     /// Why it has to be tried again.
     last: Option<Arc<AttemptError>>,
     pub(super) ended: Option<Instant>,
@@ -71,6 +79,8 @@ impl Line {
             state: LineState::Resolving,
             progress: Arc::new(progress),
             retries: 0,
+            gave_way: false,
+            cut: CancellationToken::new(),
             last: None,
             ended: None,
             head_start: None,
@@ -108,6 +118,17 @@ impl Line {
     /// Whether its connection stands, and its handshake is under way.
     pub(super) fn is_in_handshake(&self) -> bool {
         matches!(self.state, LineState::Running) && self.progress.stage() > Stage::Connect
+    }
+
+    /// When it has to give way to others, if it is one that has to.
+    pub(super) fn gives_way_at(&self, after: Duration) -> Option<Instant> {
+        let silent = matches!(self.state, LineState::Running) && self.progress.stage() == Stage::Connect;
+        self.progress.started().filter(|_| silent && !self.gave_way).map(|started| later(started, after))
+    }
+
+    /// Whether it waits for its first try.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self.state, LineState::Waiting(_)) && !self.gave_way
     }
 
     /// Whether it was tried in vain.

@@ -15,6 +15,7 @@ use crate::{
 use skep_api::error::Retry;
 use std::sync::Arc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 impl Flight {
     pub(super) fn attempted(&mut self, attempted: Attempted) {
@@ -52,7 +53,7 @@ impl Flight {
     }
 
     fn failed(&mut self, position: usize, target: Approved, error: AttemptError) {
-        if self.put_back(position, &target, &error) {
+        if self.put_back(position, &target, &error) || self.starts_anew(position, &target) {
             return;
         }
         self.race.failed();
@@ -79,6 +80,19 @@ impl Flight {
         } else {
             line.skip(error);
         }
+    }
+
+    /// Sets an address that was cut off to make room for others to the end of the line.
+    fn starts_anew(&mut self, position: usize, target: &Approved) -> bool {
+        let Some(line) = self.lines.all.get_mut(position).filter(|line| line.cut.is_cancelled()) else {
+            return false;
+        };
+        line.cut = CancellationToken::new();
+        line.retries = line.retries.saturating_add(1);
+        line.state = LineState::Waiting(target.clone());
+        self.race.ended();
+        self.race.line_up_last(position);
+        true
     }
 
     /// Lets an address wait that found no room for one more connection, if others of this dial take that room: when one of

@@ -243,6 +243,9 @@ impl Flight {
             let gap = (!waits).then(|| gap.saturating_add(std::mem::take(&mut passed)));
             runners.push(Runner { line: position, gap });
         }
+        // Those that had their chance come after those that had none.
+        let gave_way = |runner: &Runner| self.lines.all.get(runner.line).is_some_and(|line| line.gave_way);
+        runners.sort_by_key(gave_way);
         self.race.line_up(runners);
     }
 }

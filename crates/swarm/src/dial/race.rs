@@ -66,6 +66,11 @@ impl Race {
         self.waiting.push_front(Runner { line, gap: None });
     }
 
+    /// Sets one that has to start anew to the end of the line.
+    pub(crate) fn line_up_last(&mut self, line: usize) {
+        self.waiting.push_back(Runner { line, gap: Some(Duration::ZERO) });
+    }
+
     /// What to do now. What it says to start counts as started.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
         let step = self.peek(now);

@@ -21,6 +21,9 @@ pub struct DialSettings {
     pub local_timeout: DurationText,
     /// For the transport's part of it: until a TCP connection stands, or QUIC's handshake is over. Default `"5s"`.
     pub connect_timeout: DurationText,
+    /// How long an address may take to connect while others wait for its place; then it goes to the end of the line, once.
+    /// Default `"1s"`.
+    pub give_way_after: DurationText,
     /// Addresses that one dial tries at most, 1 to 256. Default 64; the ranker's last ones are passed over.
     pub max_peer_addrs_to_dial: u32,
     /// Addresses of one peer that are tried at the same time, 1 to 256. Default 8; each holds a file descriptor.
@@ -66,6 +69,7 @@ impl Default for DialSettings {
             public_timeout: DurationText::secs(15),
             local_timeout: DurationText::secs(5),
             connect_timeout: DurationText::secs(5),
+            give_way_after: DurationText::secs(1),
             max_peer_addrs_to_dial: 64,
             max_outstanding_per_peer: 8,
             max_outstanding: 160,
@@ -111,6 +115,7 @@ impl PluginConfig for DialSettings {
             ("public_timeout", self.public_timeout),
             ("local_timeout", self.local_timeout),
             ("connect_timeout", self.connect_timeout),
+            ("give_way_after", self.give_way_after),
         ] {
             duration(problems, key, value, Duration::from_millis(1)..=Duration::from_secs(3600));
         }
