@@ -149,8 +149,7 @@ impl Flight {
             LineState::Retrying(_, at) if self.race.has_room() => Some(at),
             _ => None,
         });
-        let crowded = !self.race.has_room() && self.lines.all.iter().any(Line::is_fresh);
-        let after = self.node.dialer.settings.give_way_after.0;
+        let (after, crowded) = (self.node.dialer.settings.give_way_after.0, self.places_wanted() > 0);
         let room = self.lines.all.iter().filter(|_| crowded).filter_map(|line| line.gives_way_at(after));
         let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
         let arrival = self.arrival.map(|arrival| later(arrival, PATIENCE_WITH_OWN));
@@ -188,15 +187,20 @@ impl Flight {
         self.make_room(now);
     }
 
+    /// How many addresses wait for the place of another, beside those that one is being cut off for.
+    fn places_wanted(&self) -> usize {
+        if self.race.has_room() {
+            return 0;
+        }
+        let count = |which: fn(&Line) -> bool| self.lines.all.iter().filter(|line| which(line)).count();
+        count(Line::is_fresh).saturating_sub(count(|line| line.cut.is_cancelled()))
+    }
+
     /// Cuts off addresses that have been silent for long, as many as others wait for their places.
     fn make_room(&mut self, now: Instant) {
-        if self.race.has_room() {
-            return;
-        }
-        let after = self.node.dialer.settings.give_way_after.0;
-        let fresh = self.lines.all.iter().filter(|line| line.is_fresh()).count();
+        let (after, wanted) = (self.node.dialer.settings.give_way_after.0, self.places_wanted());
         let due = |line: &&mut Line| line.gives_way_at(after).is_some_and(|at| at <= now);
-        for line in self.lines.all.iter_mut().filter(due).take(fresh) {
+        for line in self.lines.all.iter_mut().filter(due).take(wanted) {
             line.gave_way = true;
             line.cut.cancel();
         }
