@@ -705,8 +705,7 @@ async fn what_a_peer_says_of_itself_is_no_address_that_worked() {
         let made = (skep::protocols::identify::PLUGIN.build)(&section, builder.build_cx()).unwrap();
         builder.protocol("identify", made)
     };
-    let (hub, talker) = (MemoryHub::new(), identify(on(&scene.sim)).build().unwrap());
-    drop(hub);
+    let talker = identify(on(&scene.sim)).build().unwrap();
     let said = talker.listen(&"/memory/0".parse().unwrap()).await.unwrap()[0].clone();
     scene.sim.route(&public(7), Route::Leads(said.clone(), 5 * MS));
     let node = identify(on(&scene.sim)).build().unwrap();
@@ -744,4 +743,76 @@ async fn late_accepts_do_not_cost_both_connections() {
         assert_eq!((a.connections().len(), b.connections().len()), (1, 1), "{offset} ms apart");
         echo_works(&a.connections()[0]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hasty_are_content_with_a_relayed_connection_and_the_patient_are_not() {
+    let scene = Scene::new().await;
+    let peer = scene.peer.peer_id();
+    let relayed: Multiaddr = format!("{}/p2p/{}/p2p-circuit", public(5), PeerId::random()).parse().unwrap();
+    scene.leads(&relayed, 10 * MS);
+    let first = scene.node.dial_peer_with(peer, DialOptions::default().addresses([relayed])).await.unwrap();
+    assert!(first.connection.is_limited());
+    scene.leads(&public(6), 3000 * MS);
+    know(&scene.node, peer, &[public(6)]);
+    let hasty = scene.node.dial_peer_with(peer, DialOptions::default().timeout(100 * MS));
+    let (patient, hasty) = tokio::join!(scene.node.dial_peer(peer), hasty);
+    assert!(!patient.unwrap().is_limited());
+    assert_eq!(hasty.unwrap().connection.id(), first.connection.id());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_caller_would_not_try_is_not_held_against_the_peer() {
+    let scene = Scene::new().await;
+    let peer = scene.peer.peer_id();
+    let relayed: Multiaddr = format!("{}/p2p/{}/p2p-circuit", public(5), PeerId::random()).parse().unwrap();
+    scene.leads(&relayed, 10 * MS);
+    scene.sim.route(&public(6), Route::Refuses(10 * MS));
+    know(&scene.node, peer, &[relayed, public(6)]);
+    let direct = scene.node.dial_peer_with(peer, DialOptions::default().force_direct()).await;
+    assert_eq!(direct.unwrap_err().code(), "refused");
+    assert!(scene.node.dial_peer(peer).await.unwrap().is_limited());
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_of_one_caller_without_a_peer_are_that_callers() {
+    let scene = Scene::new().await;
+    scene.leads(&public(1), 40 * MS);
+    let addr = public(0);
+    let mine = scene.node.dial_addr_with(&addr, DialOptions::default().addresses([public(1)]));
+    let other = scene.node.dial_addr_with(&addr, DialOptions::default().timeout(500 * MS));
+    let (mine, other) = tokio::join!(mine, other);
+    assert_eq!(mine.unwrap().connection.peer(), scene.peer.peer_id());
+    assert_eq!(other.unwrap_err().code(), "deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_that_gave_way_is_remembered() {
+    let scene = Scene::new().await;
+    let addrs: Vec<_> = (0..50).map(public).collect();
+    know(&scene.node, scene.peer.peer_id(), &addrs);
+    let options = DialOptions::default().timeout(Duration::from_millis(4400));
+    let error = scene.node.dial_peer_with(scene.peer.peer_id(), options).await.unwrap_err();
+    settle().await;
+    let report = error.report().unwrap();
+    let tried = report.addrs.iter().filter(|addr| addr.started.is_some());
+    assert!(tried.clone().all(|addr| matches!(addr.outcome, AddrOutcome::Failed(_))));
+    // Those that were tried in the last second are given the benefit of the doubt.
+    let second = Duration::from_secs(1);
+    let silent = tried.filter(|addr| addr.elapsed >= second).count();
+    assert!(silent >= 24, "{silent}");
+    assert_eq!(scene.node.dial_state().addrs.len(), silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_beyond_a_dial_is_counted() {
+    let scene = Scene::new().await;
+    let many = (0..300_usize)
+        .map(|n| format!("/ip4/10.1.{}.{}/tcp/1", n / 100, n % 100).parse::<Multiaddr>().unwrap());
+    let options = DialOptions::default().addresses(many).timeout(STAGGER);
+    let error = scene.node.dial_peer_with(scene.peer.peer_id(), options).await.unwrap_err();
+    let report = error.report().unwrap();
+    assert_eq!((report.addrs.len(), report.omitted), (256, 44));
+    let beyond = report.addrs.iter().filter(|addr| addr.outcome.code() == "too_many_addresses").count();
+    assert_eq!(beyond, 192);
 }

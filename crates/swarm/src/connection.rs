@@ -119,12 +119,16 @@ impl SwarmConn {
         }
     }
 
-    /// Closes the connection in order, and cuts it off after `[swarm] close_timeout`. Returns when it is gone.
+    /// Closes the connection in order, and cuts it off after `[swarm] close_timeout`. Returns when it is gone;
+    /// dropping the future cuts it off at once.
     pub async fn close(&self, code: Code) {
         self.0.closing.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code);
         let limit = self.0.node.upgrade().map_or_else(Default::default, |node| node.settings.close_timeout.0);
-        let _ = tokio::time::timeout(limit, self.0.conn.close(code)).await;
-        self.0.cut.cancel();
+        {
+            // Also when the caller does not wait for it.
+            let _cut = self.0.cut.clone().drop_guard();
+            let _ = tokio::time::timeout(limit, self.0.conn.close(code)).await;
+        }
         self.closed().await;
     }
 

@@ -6,7 +6,6 @@ use skep_api::{
     address::{self, Scope},
     peerstore::Ttl,
     protocol::PeerInfo,
-    record::SignedRecord,
     security::Role,
 };
 use std::time::Duration;
@@ -44,12 +43,14 @@ impl Inner {
         let peer = conn.info.peer;
         store.object.set_protocols(&peer, &info.protocols);
         if let Some(record) = &info.record {
+            let known: Vec<_> = store.object.addrs(&peer).into_iter().map(|known| known.addr).collect();
             store.object.put_record(record);
+            // The record is kept as it was signed; that does not make each address in it worth dialling. What was known
+            // before is somebody else's.
+            let (_, mut beyond) = believable(record.addrs(), &conn.info.remote);
+            beyond.retain(|addr| !known.contains(&address::without_peer(addr)));
+            store.object.remove_addrs(&peer, &beyond);
         }
-        // The record is kept as it was signed; that does not make each address in it worth dialling.
-        let certified = info.record.iter().flat_map(SignedRecord::addrs);
-        let (_, beyond) = believable(certified, &conn.info.remote);
-        store.object.remove_addrs(&peer, &beyond);
         let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
         store.object.add_addrs(&peer, &addrs, Ttl::For(SAID));
     }

@@ -254,14 +254,22 @@ impl Swarm {
         for conn in &connections {
             conn.0.cut.cancel();
         }
-        if let Some(store) = &self.0.stack.peerstore
-            && let Ok(Err(error)) = tokio::time::timeout_at(later(begun, limit), store.object.flush()).await
-        {
-            let error = skep_api::error::chain(&error);
-            tracing::error!(store = %store.name, %error, "What is known of peers could not be written.");
-        }
+        // What is left after the connections is shared with the tasks.
+        self.flush_peers(later(begun, limit.mul_f64(0.9))).await;
         let forced = self.0.tasks.join(later(begun, limit)).await;
         ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
+    }
+}
+
+impl Swarm {
+    async fn flush_peers(&self, deadline: Instant) {
+        let Some(store) = &self.0.stack.peerstore else { return };
+        let error = match tokio::time::timeout_at(deadline, store.object.flush()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => skep_api::error::chain(&error),
+            Err(_) => "it took too long".to_string(),
+        };
+        tracing::error!(store = %store.name, %error, "What is known of peers could not be written.");
     }
 }
 

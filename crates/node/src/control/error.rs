@@ -20,6 +20,9 @@ pub enum ControlError {
     /// Everybody may write to the folder, and so replace the socket by one of their own.
     #[error("everybody may write to {0}, the folder of the control socket (mode {1:o})")]
     Exposed(PathBuf, u32),
+    /// Another user owns the folder, and so can replace the socket by one of their own.
+    #[error("user {1} owns {0}, the folder of the control socket")]
+    ForeignFolder(PathBuf, u32),
     /// The system does not let the node offer it.
     #[error("cannot {0} the control socket {1}")]
     Io(&'static str, PathBuf, #[source] io::Error),
@@ -43,7 +46,8 @@ pub enum ControlError {
     Garbled(PathBuf, #[source] Option<serde_json::Error>),
     /// The node does not do it.
     #[error("the node refuses: {}", escape::remote(&.0.error))]
-    Refused(#[source] Refusal),
+    // No source: it would show the text again, as it came.
+    Refused(Refusal),
 }
 
 impl ControlError {
@@ -56,6 +60,7 @@ impl ControlError {
             Self::InUse(_) => "give each node a path of its own, or stop the other one".into(),
             Self::NotASocket(_) => "give another path, or move that file away".into(),
             Self::Exposed(folder, _) => format!("run `chmod o-w {}`, or give another path", folder.display()),
+            Self::ForeignFolder(..) => "give a path in a folder of this user or of root".into(),
             Self::Io(_, _, e) if e.kind() == io::ErrorKind::InvalidInput => {
                 "give a shorter path: the system takes about 100 bytes".into()
             }

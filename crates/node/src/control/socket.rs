@@ -21,8 +21,9 @@ const TRIES: usize = 5;
 /// A socket that listens. Its file goes with it.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
-    listener: UnixListener,
+    // First, so that the file goes while it still listens: whatever is at the path then is its own.
     _file: SocketFile,
+    listener: UnixListener,
 }
 
 impl ControlSocket {
@@ -85,11 +86,25 @@ fn check_folder(path: &Path) -> Result<(), ControlError> {
         Ok(found) if found.is_dir() && found.mode() & 0o1002 == 0o0002 => {
             Err(ControlError::Exposed(folder.into(), found.mode() & 0o7777))
         }
+        // Of its owner's moves the sticky bit keeps nobody safe.
+        Ok(found) if is_anothers(found.uid(), own_uid()) => {
+            Err(ControlError::ForeignFolder(folder.into(), found.uid()))
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)
         }
         found => found.map(drop).map_err(fail),
     }
+}
+
+/// The user that this process runs as, where the system shows it: without a call into C, only Linux does.
+fn own_uid() -> Option<u32> {
+    fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
+}
+
+/// Whether a folder is neither root's nor this user's.
+fn is_anothers(owner: u32, own: Option<u32>) -> bool {
+    owner != 0 && own.is_some_and(|own| own != owner)
 }
 
 /// Fails with [`ErrorKind::AlreadyExists`] whatever stands at `path`.
@@ -183,6 +198,13 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn the_folder_of_another_user_is_refused() {
+        assert!(is_anothers(1000, Some(1001)));
+        assert!(!is_anothers(1000, Some(1000)) && !is_anothers(0, Some(1000)) && !is_anothers(1000, None));
+        assert!(own_uid().is_some() || !cfg!(target_os = "linux"));
     }
 
     #[tokio::test]

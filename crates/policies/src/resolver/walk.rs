@@ -29,7 +29,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<Multiaddr>, ResolveError> {
     let mut walk = Walk { lookup, lookups_left: MAX_LOOKUPS, found: Vec::new(), failure: None };
     if tokio::time::timeout(timeout, walk.run(addr)).await.is_err() {
-        let detail = format!("{addr} did not resolve within {timeout:?}");
+        let detail = format!("{} did not resolve within {timeout:?}", shown(addr));
         walk.note(ResolveError::new(ResolveErrorKind::Unavailable, detail));
     }
     walk.finish(addr)
@@ -113,7 +113,7 @@ impl Walk<'_> {
         if self.found.is_empty() {
             return Err(self
                 .failure
-                .unwrap_or_else(|| ResolveError::new(ResolveErrorKind::NotFound, addr.to_string())));
+                .unwrap_or_else(|| ResolveError::new(ResolveErrorKind::NotFound, shown(addr))));
         }
         self.found.sort_by(|a, b| a.order.cmp(&b.order));
         Ok(self.found.into_iter().map(|step| step.addr).collect())
@@ -197,9 +197,10 @@ fn with_records(
     if addrs.is_empty() {
         let suffix: Multiaddr = suffix.into_iter().collect();
         let detail = format!(
-            "none of the {} records of _dnsaddr.{} ends in {suffix}",
+            "none of the {} records of _dnsaddr.{} ends in {}",
             readable.len(),
-            escape::remote(name)
+            escape::remote(name),
+            shown(&suffix)
         );
         return Err(ResolveError::new(ResolveErrorKind::NotFound, detail));
     }

@@ -31,12 +31,10 @@ impl Flight {
         let (Some(peer), Some(_)) = (self.peer, &self.place) else { return };
         let under_way = self.lines.all.iter().any(Line::is_in_handshake);
         if self.node.local_peer > peer && under_way && self.won.is_none() {
-            if self.node.acceptable(&peer, Accept::Any).is_none() {
-                self.arrival = None;
-                return;
-            }
-            let arrival = *self.arrival.get_or_insert_with(Instant::now);
-            if arrival.elapsed() < PATIENCE_WITH_OWN {
+            let begun = self.lines.begun;
+            let arrived = self.node.best_of(&peer, |conn| conn.opened_at() >= begun).is_some();
+            self.arrival = self.arrival.or_else(|| arrived.then(Instant::now));
+            if self.arrival.is_none_or(|arrival| arrival.elapsed() < PATIENCE_WITH_OWN) {
                 return;
             }
         }
@@ -82,12 +80,14 @@ impl Flight {
         if self.waiters.iter().all(|waiter| waiter.deadline > now) {
             return;
         }
+        let (late, patient): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
+        // For those whose time is over, what is there is better than nothing.
+        self.waiters = late;
         if let (Some(peer), Some(_)) = (self.peer, &self.place) {
             self.take_existing(peer, true);
         }
-        let (late, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
-        self.waiters = waiting;
+        let late = std::mem::replace(&mut self.waiters, patient);
         let error = DialError::all_failed(self.lines.report(self.peer, End::Deadline));
         for waiter in late {
             let _ = waiter.answer.send(Err(error.clone()));
@@ -107,7 +107,8 @@ impl Flight {
         let told = |addr: &AddrReport| {
             addr.started.is_some() && addr.outcome.error().is_some_and(|e| e.cause.fault() != Fault::Local)
         };
-        let tells = report.addrs.iter().any(told);
+        // What another dial would try says nothing either.
+        let tells = report.addrs.iter().any(told) && !report.addrs.iter().any(AddrReport::is_spared);
         let error = DialError::all_failed(report);
         if let (Some(peer), true) = (self.peer, tells) {
             self.node.dialer.negative.failed(peer, &self.asked, error.code(), Instant::now());

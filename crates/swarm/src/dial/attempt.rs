@@ -91,11 +91,8 @@ impl super::Dialer {
 
     /// A try was given up because another was faster.
     pub(super) fn outrun(&self, line: &Line, winner_started: Option<Instant>) {
-        let (Some(started), Stage::Connect) = (line.progress.started(), line.progress.stage()) else {
-            return;
-        };
         // It had a head start, and not even its connection stood: the path may swallow it.
-        if winner_started.is_some_and(|winner| started < winner) {
+        if line.started().zip(winner_started).is_some_and(|(started, winner)| started < winner) {
             self.black_holes.record(&line.addr, false);
         }
     }

@@ -74,9 +74,14 @@ impl Backoff {
         self.lock().pop(&(peer, addr.clone()));
     }
 
-    /// Forgets what `which` takes; how many those were.
-    pub(crate) fn forget(&self, mut which: impl FnMut(Option<&PeerId>, &Multiaddr) -> bool) -> usize {
-        forget(&mut self.lock(), |(peer, addr), _| which(peer.as_ref(), addr))
+    /// Forgets what `which` takes; how many of those were left alone.
+    pub(crate) fn forget(
+        &self,
+        now: Instant,
+        mut which: impl FnMut(Option<&PeerId>, &Multiaddr) -> bool,
+    ) -> usize {
+        let gone = forget(&mut self.lock(), |(peer, addr), _| which(peer.as_ref(), addr));
+        gone.iter().filter(|failures| now < failures.until).count()
     }
 
     /// What is left alone at this moment. Takes what has expired off the table.
@@ -145,9 +150,10 @@ impl Negative {
         self.lock().push(peer, AllFailed { until: later(now, self.ttl), last, addrs });
     }
 
-    /// Forgets what `which` takes; how many those were.
-    pub(crate) fn forget(&self, mut which: impl FnMut(&PeerId) -> bool) -> usize {
-        forget(&mut self.lock(), |peer, _| which(peer))
+    /// Forgets what `which` takes; how many of those were left alone.
+    pub(crate) fn forget(&self, now: Instant, mut which: impl FnMut(&PeerId) -> bool) -> usize {
+        let gone = forget(&mut self.lock(), |peer, _| which(peer));
+        gone.iter().filter(|entry| now < entry.until).count()
     }
 
     pub(crate) fn forget_peer(&self, peer: &PeerId) {
@@ -178,9 +184,9 @@ fn capacity(entries: u32) -> NonZeroUsize {
 fn forget<K: Clone + Eq + std::hash::Hash, V>(
     entries: &mut LruCache<K, V>,
     mut which: impl FnMut(&K, &V) -> bool,
-) -> usize {
+) -> Vec<V> {
     let gone: Vec<K> = entries.iter().filter(|(k, v)| which(k, v)).map(|(k, _)| k.clone()).collect();
-    gone.iter().filter(|key| entries.pop(*key).is_some()).count()
+    gone.iter().filter_map(|key| entries.pop(key)).collect()
 }
 
 #[cfg(test)]

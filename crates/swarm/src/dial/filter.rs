@@ -33,33 +33,47 @@ pub(crate) struct Together {
     on_this_host: bool,
     /// One of them leads somewhere else than to a host's own loopback.
     beyond_loopback: bool,
-    best: HashMap<Place, (Carrier, Multiaddr)>,
 }
+
+/// The best address for each place, of those that are tried.
+#[derive(Debug, Default)]
+pub(crate) struct Best(HashMap<Place, (Carrier, Multiaddr)>);
 
 /// An IP and a port; UDP and TCP ports are apart.
 type Place = (IpAddr, u16, bool);
 
 impl Together {
-    /// Looks at all addresses of a peer, those tried before included. Only what is `served` by a transport can stand for
-    /// another.
-    pub(crate) fn of<'a>(
-        addrs: impl IntoIterator<Item = &'a Multiaddr>,
-        host: &BTreeSet<IpAddr>,
-        served: impl Fn(&Multiaddr) -> bool,
-    ) -> Self {
+    /// Looks at all addresses of a peer, those tried before included.
+    pub(crate) fn of<'a>(addrs: impl IntoIterator<Item = &'a Multiaddr>, host: &BTreeSet<IpAddr>) -> Self {
         let mut together = Self::default();
         for addr in addrs {
             let scope = address::scope(addr);
             let elsewhere = matches!(scope, Scope::LinkLocal | Scope::Private | Scope::Public);
             together.beyond_loopback |= elsewhere && undialable(addr).is_none();
             together.on_this_host |= address::ip(addr).is_some_and(|ip| host.contains(&ip.to_canonical()));
-            let Some((place, carrier)) = place(addr).filter(|_| served(addr)) else { continue };
-            let known = together.best.get(&place);
-            if known.is_none_or(|(best, _)| carrier < *best) {
-                together.best.insert(place, (carrier, addr.clone()));
-            }
         }
         together
+    }
+}
+
+impl Best {
+    pub(crate) fn of<'a>(addrs: impl IntoIterator<Item = &'a Multiaddr>) -> Self {
+        let mut best: HashMap<_, (Carrier, Multiaddr)> = HashMap::new();
+        for addr in addrs {
+            let Some((place, carrier)) = place(addr) else { continue };
+            if best.get(&place).is_none_or(|(known, _)| carrier < *known) {
+                best.insert(place, (carrier, addr.clone()));
+            }
+        }
+        Self(best)
+    }
+
+    /// The address that leads to the same place as `addr` and is better.
+    ///
+    /// Only of two that share a port; a relay's port is shared by all peers behind it.
+    pub(crate) fn better(&self, addr: &Multiaddr) -> Option<Multiaddr> {
+        let (place, carrier) = place(addr)?;
+        self.0.get(&place).filter(|(best, _)| *best < carrier).map(|(_, better)| better.clone())
     }
 }
 
@@ -87,10 +101,7 @@ pub(crate) fn judge(addr: &Multiaddr, together: &Together, rules: &Rules<'_>) ->
     if matches!(scope, Scope::Private | Scope::LinkLocal) && !rules.private_addresses {
         return Some(Cause::PrivateAddress);
     }
-    // Only of the two that share a port; a relay's port is shared by all peers behind it.
-    let (place, carrier) = place(addr)?;
-    let (best, better) = together.best.get(&place)?;
-    (*best < carrier).then(|| Cause::Duplicate(better.clone()))
+    None
 }
 
 /// What of an address makes that nobody can be reached there.

@@ -27,6 +27,8 @@ use tokio::{
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) given: Vec<Given>,
+    /// Addresses beyond what one dial looks at.
+    pub(super) omitted: usize,
     pub(super) manner: Manner,
     pub(super) waiter: Waiter,
 }
@@ -56,7 +58,7 @@ pub(super) struct Flight {
     requests: mpsc::Receiver<Request>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
-    /// The priority of the most urgent waiter.
+    /// The priority of the most urgent of all who have asked.
     urgency: watch::Sender<Priority>,
     /// The addresses as they were given, without the peer, for the memory of failures.
     pub(super) asked: Vec<Multiaddr>,
@@ -157,7 +159,8 @@ impl Flight {
     }
 
     fn request(&mut self, request: Request) {
-        let Request { given, manner, waiter } = request;
+        let Request { given, omitted, manner, waiter } = request;
+        self.lines.omitted = self.lines.omitted.saturating_add(omitted);
         if waiter.priority > *self.urgency.borrow() {
             self.urgency.send_replace(waiter.priority);
         }
@@ -189,7 +192,7 @@ impl Flight {
 
     /// How many addresses wait for the place of another, beside those that one is being cut off for.
     fn places_wanted(&self) -> usize {
-        if self.race.has_room() {
+        if self.race.has_room() || !self.race.is_paced() {
             return 0;
         }
         let count = |which: fn(&Line) -> bool| self.lines.all.iter().filter(|line| which(line)).count();
@@ -250,8 +253,10 @@ impl Drop for Flight {
         if let Some((key, id)) = &self.place {
             self.node.dialer.flights.leave(key, *id, || true);
         }
-        if self.won.is_none() {
-            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+        let there = self.peer.is_some_and(|peer| self.node.acceptable(&peer, Accept::Any).is_some());
+        if self.won.is_none() && !there && !self.node.tasks.cancelled().is_cancelled() {
+            let running = |line: &&Line| matches!(line.state, LineState::Running) || line.is_silent();
+            for line in self.lines.all.iter().filter(running) {
                 self.node.dialer.given_up(line.expected(self.peer), line);
             }
         }

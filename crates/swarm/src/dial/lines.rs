@@ -31,7 +31,12 @@ pub(super) struct Line {
     pub(super) resolved_from: Option<Multiaddr>,
     pub(super) worked: bool,
     pub(super) state: LineState,
+    /// How far the present try has come, or the last one.
     pub(super) progress: Arc<Progress>,
+    /// When the first try was sent.
+    first: Option<Instant>,
+    tries: u32,
+    /// Tries after failures that another try could mend.
     pub(super) retries: u32,
     /// It has been cut off to make room for others, and is not again.
     pub(super) gave_way: bool,
@@ -78,6 +83,8 @@ impl Line {
             worked: false,
             state: LineState::Resolving,
             progress: Arc::new(progress),
+            first: None,
+            tries: 0,
             retries: 0,
             gave_way: false,
             cut: CancellationToken::new(),
@@ -105,8 +112,29 @@ impl Line {
     pub(super) fn run(&mut self) -> Option<Approved> {
         let (LineState::Waiting(target) | LineState::Retrying(target, _)) = &self.state else { return None };
         let target = target.clone();
+        self.first = self.started();
+        self.progress = Arc::new(self.progress.anew());
+        self.tries = self.tries.saturating_add(1);
         self.state = LineState::Running;
         Some(target)
+    }
+
+    /// When something was sent first.
+    pub(super) fn started(&self) -> Option<Instant> {
+        self.first.or_else(|| self.progress.started())
+    }
+
+    /// Sets it back to wait for another try, as it has given way.
+    pub(super) fn start_anew(&mut self, target: Approved, error: AttemptError) {
+        self.last = Some(Arc::new(error));
+        self.cut = CancellationToken::new();
+        self.state = LineState::Waiting(target);
+    }
+
+    /// Whether it has been tried and has not connected yet.
+    pub(super) fn is_silent(&self) -> bool {
+        let tried = matches!(self.state, LineState::Running) || (self.gave_way && self.is_open());
+        tried && self.progress.stage() == Stage::Connect
     }
 
     pub(super) fn retry(&mut self, target: Approved, at: Instant, error: AttemptError) {
@@ -131,11 +159,6 @@ impl Line {
         matches!(self.state, LineState::Waiting(_)) && !self.gave_way
     }
 
-    /// Whether it was tried in vain.
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self.state, LineState::Done(AddrOutcome::Failed(_)))
-    }
-
     /// Whether it was passed over, which another request may see differently.
     pub(super) fn is_skipped(&self) -> bool {
         matches!(self.state, LineState::Done(AddrOutcome::Skipped(_)))
@@ -150,8 +173,8 @@ impl Line {
         let elapsed = begun.elapsed();
         match (&self.state, end) {
             (LineState::Done(outcome), _) => outcome.clone(),
-            (LineState::Retrying(..), _) if let Some(last) = &self.last => {
-                AddrOutcome::Failed(Arc::clone(last))
+            (LineState::Retrying(..) | LineState::Waiting(_), _) if self.last.is_some() => {
+                self.last.clone().map_or(AddrOutcome::Cancelled { stage: Stage::Queue }, AddrOutcome::Failed)
             }
             (LineState::Running, End::Deadline) if self.progress.started().is_some() => {
                 let after = self.progress.started().map_or(elapsed, |started| started.elapsed());
@@ -179,13 +202,13 @@ impl Line {
     }
 
     fn report(&self, begun: Instant, end: End) -> AddrReport {
-        let started = self.progress.started();
+        let started = self.started();
         AddrReport {
             addr: self.addr.clone(),
             resolved_from: self.resolved_from.clone(),
             started: started.map(|started| started.saturating_duration_since(begun)),
             elapsed: self.elapsed(begun, started),
-            retries: self.retries,
+            retries: self.tries.saturating_sub(1),
             outcome: self.outcome(begun, end),
         }
     }
@@ -203,8 +226,7 @@ impl Lines {
     /// Lines that were tried, or are.
     pub(super) fn tried(&self) -> usize {
         let tried = |line: &&Line| {
-            line.progress.started().is_some()
-                || matches!(line.state, LineState::Running | LineState::Retrying(..))
+            line.started().is_some() || matches!(line.state, LineState::Running | LineState::Retrying(..))
         };
         self.all.iter().filter(tried).count()
     }

@@ -13,9 +13,11 @@ use crate::{
     pipeline::admit::Approved,
 };
 use skep_api::error::Retry;
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 impl Flight {
     pub(super) fn attempted(&mut self, attempted: Attempted) {
@@ -25,7 +27,11 @@ impl Flight {
             Err(error) => return self.failed(line, target, error),
         };
         let found = established.info.peer;
-        match self.node.register(established) {
+        // A gate or a selector that panics costs this address, like a transport.
+        let register = || self.node.register(established);
+        let registered = catch_unwind(AssertUnwindSafe(register));
+        let panicked = |_| Err(AttemptError::new(Stage::Gate, "", Cause::Panicked));
+        match registered.unwrap_or_else(panicked) {
             Ok(connection) => self.connected(line, &connection),
             Err(error) => {
                 self.failed(line, target, error);
@@ -41,20 +47,23 @@ impl Flight {
         self.race.ended();
         let Some(line) = self.lines.all.get_mut(position) else { return };
         line.end(AddrOutcome::Connected { connection: connection.id() });
-        let started = line.progress.started();
+        let started = line.started();
         self.node.dialer.succeeded(line.expected(self.peer), &line.addr);
         self.won = Some(connection.clone());
         self.answer(connection, false, |_| true);
         if self.waiters.is_empty() {
-            for line in self.lines.all.iter().filter(|line| matches!(line.state, LineState::Running)) {
+            for line in self.lines.all.iter().filter(|line| line.is_silent()) {
                 self.node.dialer.outrun(line, started);
             }
         }
     }
 
     fn failed(&mut self, position: usize, target: Approved, error: AttemptError) {
-        if self.put_back(position, &target, &error) || self.starts_anew(position, &target) {
+        if self.put_back(position, &target, &error) {
             return;
+        }
+        if self.lines.all.get(position).is_some_and(|line| line.cut.is_cancelled()) {
+            return self.start_anew(position, target, error);
         }
         self.race.failed();
         let (now, begun) = (Instant::now(), self.lines.begun);
@@ -75,7 +84,7 @@ impl Flight {
             // the peer tomorrow.
             self.node.forget_addr(&expected, &line.addr);
         }
-        if line.progress.started().is_some() {
+        if line.started().is_some() {
             line.end(AddrOutcome::Failed(Arc::new(error)));
         } else {
             line.skip(error);
@@ -83,16 +92,11 @@ impl Flight {
     }
 
     /// Sets an address that was cut off to make room for others to the end of the line.
-    fn starts_anew(&mut self, position: usize, target: &Approved) -> bool {
-        let Some(line) = self.lines.all.get_mut(position).filter(|line| line.cut.is_cancelled()) else {
-            return false;
-        };
-        line.cut = CancellationToken::new();
-        line.retries = line.retries.saturating_add(1);
-        line.state = LineState::Waiting(target.clone());
+    fn start_anew(&mut self, position: usize, target: Approved, error: AttemptError) {
+        let Some(line) = self.lines.all.get_mut(position) else { return };
+        line.start_anew(target, error);
         self.race.ended();
         self.race.line_up_last(position);
-        true
     }
 
     /// Lets an address wait that found no room for one more connection, if others of this dial take that room: when one of

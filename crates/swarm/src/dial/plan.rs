@@ -2,7 +2,7 @@
 
 use super::{
     Dialer,
-    filter::{self, Rules, Together},
+    filter::{self, Best, Rules, Together},
     flight::Flight,
     lines::{Line, LineState, MAX_LINES},
     race::Runner,
@@ -19,6 +19,7 @@ use futures::FutureExt;
 use skep_api::{
     Multiaddr, NodeView, PeerId, address,
     error::Fault,
+    escape,
     multiaddr::Protocol,
     ranker::{DialCandidate, RankedAddr},
     resolver::{ResolveError, ResolveErrorKind},
@@ -123,7 +124,8 @@ impl Flight {
             let Some(line) = self.lines.all.get_mut(position) else { continue };
             let addr = line.addr.clone();
             let Some(resolver) = self.node.stack.resolver.clone() else {
-                let error = ResolveError::new(ResolveErrorKind::Unsupported, addr.to_string());
+                let detail = escape::remote(&addr.to_string());
+                let error = ResolveError::new(ResolveErrorKind::Unsupported, detail);
                 line.skip(AttemptError::new(Stage::Resolve, "", Cause::Resolve(error)));
                 continue;
             };
@@ -182,22 +184,33 @@ impl Flight {
             private_addresses: node.dialer.settings.private_addresses,
             own: &own,
         };
-        let served = |addr: &Multiaddr| node.stack.transports.iter().any(|t| t.object.supports(addr));
-        let hopeful = self.lines.all.iter().filter(|line| !line.has_failed()).map(|line| &line.addr);
-        let together = Together::of(hopeful, &host, served);
-        let mut any = false;
+        let together = Together::of(self.lines.all.iter().map(|line| &line.addr), &host);
         for position in fresh {
             let Some(line) = self.lines.all.get_mut(*position) else { continue };
             let expected = line.expected(self.peer);
-            match judge_one(&node, &line.addr, expected, &together, &rules, manner) {
-                Ok(target) => {
-                    line.state = LineState::Waiting(target);
-                    any = true;
-                }
+            let judge = || judge_one(&node, &line.addr, expected, &together, &rules, manner);
+            let panicked = |_| Err(AttemptError::new(Stage::Gate, "", Cause::Panicked));
+            match catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(panicked) {
+                Ok(target) => line.state = LineState::Waiting(target),
                 Err(error) => line.skip(error),
             }
         }
-        any
+        self.drop_duplicates(fresh);
+        fresh.iter().any(|at| self.lines.all.get(*at).is_some_and(Line::is_fresh))
+    }
+
+    /// Of those that lead to the same place, only the best is tried.
+    fn drop_duplicates(&mut self, fresh: &[usize]) {
+        let hopeful = |line: &&Line| matches!(line.state, LineState::Waiting(_) | LineState::Running);
+        let best = Best::of(self.lines.all.iter().filter(hopeful).map(|line| &line.addr));
+        for position in fresh {
+            let Some(line) = self.lines.all.get_mut(*position).filter(|line| line.is_fresh()) else {
+                continue;
+            };
+            if let Some(better) = best.better(&line.addr) {
+                line.skip(AttemptError::new(Stage::Filter, "", Cause::Duplicate(better)));
+            }
+        }
     }
 
     /// Puts everything that waits into the ranker's order. What runs is ranked, too, so that what joins it keeps the pace.
@@ -224,7 +237,8 @@ impl Flight {
         };
         let max = self.node.dialer.settings.max_peer_addrs_to_dial as usize;
         let room = max.saturating_sub(self.lines.tried());
-        let mut runners = Vec::new();
+        // Those that had their chance come after those that had none, and take no place from them.
+        let (mut runners, mut second_chances) = (Vec::new(), Vec::new());
         // The time that those between two waiting ones take from their distance.
         let mut passed = Duration::ZERO;
         for RankedAddr { addr, gap, head_start, .. } in ranked.into_iter().chain(left_out) {
@@ -235,18 +249,17 @@ impl Flight {
                 continue;
             };
             let Some(line) = self.lines.all.get_mut(position) else { continue };
-            if runners.len() >= room {
-                line.skip(AttemptError::new(Stage::Filter, "", Cause::TooManyAddresses(max)));
-                continue;
-            }
             line.head_start = (!head_start.is_zero()).then_some(head_start);
-            let gap = (!waits).then(|| gap.saturating_add(std::mem::take(&mut passed)));
-            runners.push(Runner { line: position, gap });
+            if line.gave_way {
+                second_chances.push(Runner { line: position, gap: Some(Duration::ZERO) });
+            } else if runners.len() >= room {
+                line.skip(AttemptError::new(Stage::Filter, "", Cause::TooManyAddresses(max)));
+            } else {
+                let gap = (!waits).then(|| gap.saturating_add(std::mem::take(&mut passed)));
+                runners.push(Runner { line: position, gap });
+            }
         }
-        // Those that had their chance come after those that had none.
-        let gave_way = |runner: &Runner| self.lines.all.get(runner.line).is_some_and(|line| line.gave_way);
-        runners.sort_by_key(gave_way);
-        self.race.line_up(runners);
+        self.race.line_up(runners.into_iter().chain(second_chances));
     }
 }
 

@@ -66,6 +66,11 @@ impl Race {
         self.waiting.push_front(Runner { line, gap: None });
     }
 
+    /// Whether the first in the line waits for time, and not for a failure.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.waiting.front().is_some_and(|first| first.gap.is_some())
+    }
+
     /// Sets one that has to start anew to the end of the line.
     pub(crate) fn line_up_last(&mut self, line: usize) {
         self.waiting.push_back(Runner { line, gap: Some(Duration::ZERO) });

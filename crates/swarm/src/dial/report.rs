@@ -71,6 +71,22 @@ pub enum AddrOutcome {
     },
 }
 
+impl AddrReport {
+    /// Whether it was passed over for a reason of this dial only: another one might try it.
+    pub(super) fn is_spared(&self) -> bool {
+        let AddrOutcome::Skipped(error) = &self.outcome else { return false };
+        matches!(
+            error.cause,
+            Cause::Relayed
+                | Cause::RelayedAlready
+                | Cause::TooManyAddresses(_)
+                | Cause::Overloaded(_)
+                | Cause::Limit(_)
+                | Cause::TimedOut(_)
+        )
+    }
+}
+
 impl AddrOutcome {
     /// The stable word, fit for a metric label: the code of a failure, `connected` or `cancelled`.
     #[must_use]

@@ -10,9 +10,8 @@ use super::{
     report::{DialError, DialReport, Dialed},
 };
 use crate::{connection::SwarmConn, error::Cause, swarm::Inner};
-use futures::FutureExt;
 use skep_api::{Multiaddr, PeerId, address, resources::LimitExceeded, security::Role};
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -101,7 +100,8 @@ impl Inner {
         }
         let (answer, answered) = oneshot::channel();
         let request = self.request(&target, &options, answer);
-        if options.always {
+        // Without a peer, nobody else may take what answers at addresses of this caller's.
+        if options.always || (peer.is_none() && options.addresses.is_some()) {
             return self.dial_alone(peer, request, answered).await;
         }
         match self.join(target.key(), peer, request, &options) {
@@ -115,7 +115,7 @@ impl Inner {
         }
     }
 
-    /// A dial for one caller, which runs in the caller's own task.
+    /// A dial for one caller. It runs in a task, so that what it holds of the node's room does not wait for the caller.
     async fn dial_alone(
         self: &Arc<Self>,
         peer: Option<PeerId>,
@@ -128,9 +128,9 @@ impl Inner {
         let (requests, receiver) = mpsc::channel(1);
         let _ = requests.try_send(request);
         let flight = Flight::new(Arc::clone(self), peer, None, receiver, Arc::new(Notify::new()));
-        let run = AssertUnwindSafe(Box::pin(flight.run())).catch_unwind();
-        // However it ends, the answer has been sent or its sender is gone.
-        let _ = self.tasks.cancelled().run_until_cancelled(run).await;
+        let cancel = CancellationToken::new();
+        let _gone = cancel.clone().drop_guard();
+        self.take_off(flight, cancel);
         self.told(answered.await, peer)
     }
 
@@ -178,8 +178,9 @@ impl Inner {
             ignore_backoff: options.ignore_backoff,
         };
         let mut given = self.known(target, options);
+        let omitted = given.len().saturating_sub(MAX_LINES);
         given.truncate(MAX_LINES);
-        Request { given, manner, waiter }
+        Request { given, omitted, manner, waiter }
     }
 
     /// The addresses to dial.

@@ -92,7 +92,8 @@ pub enum Forget {
     All,
     /// What is remembered of one peer and of its addresses.
     Peer(PeerId),
-    /// What is remembered of one address, whichever peer was wanted there.
+    /// What is remembered of one address, whichever peer was wanted there. With `/p2p/…` that peer's only, and what is
+    /// remembered of the peer.
     Addr(Multiaddr),
 }
 
@@ -173,23 +174,24 @@ impl Dialer {
         }
     }
 
-    /// Forgets failures; how many addresses and peers those were.
+    /// Forgets failures; how many addresses and peers were left alone because of them.
     pub(crate) fn forget(&self, what: &Forget) -> usize {
+        let now = Instant::now();
         let (addrs, peers) = match what {
             Forget::All => {
                 self.black_holes.reset();
-                (self.backoff.forget(|_, _| true), self.negative.forget(|_| true))
+                (self.backoff.forget(now, |_, _| true), self.negative.forget(now, |_| true))
             }
             Forget::Peer(wanted) => (
-                self.backoff.forget(|peer, _| peer == Some(wanted)),
-                self.negative.forget(|peer| peer == wanted),
+                self.backoff.forget(now, |peer, _| peer == Some(wanted)),
+                self.negative.forget(now, |peer| peer == wanted),
             ),
             Forget::Addr(wanted) => {
                 let (wanted, of) = (address::without_peer(wanted), address::peer(wanted));
                 let addrs = self
                     .backoff
-                    .forget(|peer, addr| *addr == wanted && of.is_none_or(|of| peer == Some(&of)));
-                (addrs, self.negative.forget(|peer| of.is_some_and(|of| *peer == of)))
+                    .forget(now, |peer, addr| *addr == wanted && of.is_none_or(|of| peer == Some(&of)));
+                (addrs, self.negative.forget(now, |peer| of.is_some_and(|of| *peer == of)))
             }
         };
         addrs.saturating_add(peers)

@@ -27,6 +27,11 @@ impl Progress {
         Self { watcher: Some(watcher), ..Self::default() }
     }
 
+    /// For another try, which the same watcher watches.
+    pub(crate) fn anew(&self) -> Self {
+        Self { watcher: self.watcher.clone(), ..Self::default() }
+    }
+
     /// Something is sent from now on. Counts once.
     pub(crate) fn start(&self) {
         self.lock().started.get_or_insert_with(Instant::now);

@@ -145,7 +145,7 @@ proptest! {
                     model.remove(&n);
                 }
                 Op::Forget(n) => {
-                    backoff.forget(|_, a| *a == addr(n));
+                    backoff.forget(now, |_, a| *a == addr(n));
                     model.remove(&n);
                 }
             }

@@ -9,8 +9,14 @@ fn addr(text: &str) -> Multiaddr {
 fn judged(addrs: &[&str], rules: &Rules<'_>, host: &[&str]) -> Vec<&'static str> {
     let addrs: Vec<_> = addrs.iter().map(|text| addr(text)).collect();
     let host = host.iter().map(|ip| ip.parse().unwrap()).collect();
-    let together = Together::of(&addrs, &host, |_| true);
-    addrs.iter().map(|addr| judge(addr, &together, rules).map_or("", |cause| cause.code())).collect()
+    let together = Together::of(&addrs, &host);
+    let good = |addr: &&Multiaddr| judge(addr, &together, rules).is_none();
+    let best = Best::of(addrs.iter().filter(good));
+    let code = |addr| match judge(addr, &together, rules) {
+        Some(cause) => cause.code(),
+        None => best.better(addr).map_or("", |_| "duplicate"),
+    };
+    addrs.iter().map(code).collect()
 }
 
 fn lenient() -> Rules<'static> {
@@ -69,11 +75,11 @@ fn what_is_reserved_or_for_many_is_not_dialled() {
 }
 
 #[test]
-fn what_no_transport_serves_stands_for_nothing() {
-    let addrs = ["/ip4/203.0.113.1/tcp/1", "/ip4/203.0.113.1/tcp/1/ws"].map(addr);
-    let together =
-        Together::of(&addrs, &BTreeSet::new(), |addr| address::carrier(addr) == Carrier::WebSocket);
-    assert!(judge(&addrs[1], &together, &lenient()).is_none());
+fn what_is_not_tried_stands_for_nothing() {
+    // The better of the two is for listening, so the other one is dialled.
+    let addrs = ["/ip4/203.0.113.1/tcp/0", "/ip4/203.0.113.1/tcp/0/ws"].map(addr);
+    assert!(Best::of([]).better(&addrs[1]).is_none());
+    assert_eq!(Best::of(&addrs[..1]).better(&addrs[1]), Some(addrs[0].clone()));
 }
 
 #[test]
@@ -123,16 +129,17 @@ fn any_addr() -> impl Strategy<Value = Multiaddr> {
 }
 
 proptest! {
-    /// Passing addresses over never leaves a peer without a way to it: what a duplicate names is dialled itself, unless
-    /// it is passed over for a reason of its own.
+    /// Passing addresses over never leaves a peer without a way to it: what stands for another is dialled itself.
     #[test]
     fn a_duplicate_names_one_that_is_dialled(addrs in proptest::collection::vec(any_addr(), 0..30), private: bool) {
         let rules = Rules { private_addresses: private, ..lenient() };
-        let together = Together::of(&addrs, &BTreeSet::new(), |_| true);
+        let together = Together::of(&addrs, &BTreeSet::new());
+        let good: Vec<_> = addrs.iter().filter(|addr| judge(addr, &together, &rules).is_none()).collect();
+        let best = Best::of(good.iter().copied());
         for addr in &addrs {
-            if let Some(Cause::Duplicate(better)) = judge(addr, &together, &rules) {
-                prop_assert!(addrs.contains(&better));
-                prop_assert!(judge(&better, &together, &rules).is_none(), "{} for {}", better, addr);
+            if let Some(better) = best.better(addr) {
+                prop_assert!(good.contains(&&better) && better != *addr);
+                prop_assert!(best.better(&better).is_none(), "{} for {}", better, addr);
             }
         }
     }
@@ -140,8 +147,8 @@ proptest! {
     #[test]
     fn the_order_of_addresses_changes_nothing(addrs in proptest::collection::vec(any_addr(), 0..20)) {
         let host = BTreeSet::new();
-        let together = Together::of(&addrs, &host, |_| true);
-        let reversed = Together::of(addrs.iter().rev(), &host, |_| true);
+        let together = Together::of(&addrs, &host);
+        let reversed = Together::of(addrs.iter().rev(), &host);
         for addr in &addrs {
             let code = |together| judge(addr, together, &lenient()).map(|cause| cause.code());
             prop_assert_eq!(code(&together), code(&reversed));
@@ -151,7 +158,7 @@ proptest! {
     #[test]
     fn nothing_private_and_nothing_for_listening_passes(addrs in proptest::collection::vec(any_addr(), 0..30)) {
         let rules = Rules { private_addresses: false, ..lenient() };
-        let together = Together::of(&addrs, &BTreeSet::new(), |_| true);
+        let together = Together::of(&addrs, &BTreeSet::new());
         for addr in addrs.iter().filter(|addr| judge(addr, &together, &rules).is_none()) {
             prop_assert!(!matches!(address::scope(addr), Scope::Private | Scope::LinkLocal));
             prop_assert!(address::port(addr) != Some(0));

@@ -76,6 +76,10 @@ async fn a_first_address_that_should_wait_does_not() {
 enum Happens {
     Time(u32),
     Fails(prop::sample::Index),
+    /// One that runs ends without a failure: it is put back, goes to the end of the line, or is gone.
+    Ends(prop::sample::Index, u8),
+    /// One that failed is tried again.
+    Retries,
     Connects(u32),
     LinesUp(Vec<Option<u32>>),
 }
@@ -85,6 +89,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         (0..400_u32).prop_map(Happens::Time),
         any::<prop::sample::Index>().prop_map(Happens::Fails),
+        (any::<prop::sample::Index>(), 0..3_u8).prop_map(|(i, how)| Happens::Ends(i, how)),
+        Just(Happens::Retries),
         (0..300_u32).prop_map(Happens::Connects),
         prop::collection::vec(gap, 0..6).prop_map(Happens::LinesUp),
     ]
@@ -110,12 +116,29 @@ proptest! {
         };
         line_up(&mut race, 0, first);
         let (mut running, mut seen) = (Vec::new(), Vec::new());
+        let mut next_retry = 1_000_000;
         for event in story {
             match event {
                 Happens::Time(by) => now += ms(by),
                 Happens::Fails(which) if !running.is_empty() => {
                     running.swap_remove(which.index(running.len()));
                     race.failed();
+                }
+                Happens::Ends(which, how) if !running.is_empty() => {
+                    let line = running.swap_remove(which.index(running.len()));
+                    race.ended();
+                    match how {
+                        0 => race.put_back(line),
+                        1 => race.line_up_last(line),
+                        _ => {}
+                    }
+                    // It may start once more.
+                    if how < 2 { seen.retain(|started| *started != line); }
+                }
+                Happens::Retries if race.has_room() => {
+                    race.started(now);
+                    next_retry += 1;
+                    running.push(next_retry);
                 }
                 Happens::Connects(head_start) if !running.is_empty() => race.connected(ms(head_start), now),
                 Happens::LinesUp(gaps) => {
