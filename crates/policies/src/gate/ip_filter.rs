@@ -14,9 +14,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
-    Multiaddr, PeerId, PluginConfig, Problems,
+    PeerId, PluginConfig, Problems, address,
     gate::{Checkpoint, Denial, Gate, Verdict},
-    multiaddr::Protocol,
     register_gate,
 };
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
@@ -108,27 +107,13 @@ impl Gate for IpFilter {
     fn check(&self, point: &Checkpoint<'_>) -> Verdict {
         let peer = match (point.peer(), point) {
             (Some(peer), _) => Some(*peer),
-            (None, Checkpoint::Dial { addr, .. }) => wanted_peer(addr),
+            // The peer that a dial is about, when the address alone says so.
+            (None, Checkpoint::Dial { addr, .. }) => address::peer(addr),
             (None, _) => None,
         };
-        self.denial(leading_ip(point.remote()), peer).map_or(Verdict::Allow, Verdict::Deny)
-    }
-}
-
-/// The peer that a dial to `addr` is about, when the address alone says so.
-fn wanted_peer(addr: &Multiaddr) -> Option<PeerId> {
-    match addr.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
-}
-
-/// The IP that the bytes go to. Only the head counts: what follows a name or a relay is that one's business.
-fn leading_ip(addr: &Multiaddr) -> Option<IpAddr> {
-    match addr.iter().find(|part| !matches!(part, Protocol::Ip6zone(_)))? {
-        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-        Protocol::Ip6(ip) => Some(IpAddr::V6(ip).to_canonical()),
-        _ => None,
+        // The IP that the bytes go to: what follows a name or a relay is that one's business.
+        let ip = address::ip(point.remote()).map(|ip| ip.to_canonical());
+        self.denial(ip, peer).map_or(Verdict::Allow, Verdict::Deny)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use skep_api::Multiaddr;
 use skep_api::{Code, security::Role};
 
 fn gate(allow: &[&str], deny: &[&str]) -> IpFilter {
