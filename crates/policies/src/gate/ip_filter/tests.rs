@@ -1,6 +1,5 @@
 use super::*;
-use skep_api::Multiaddr;
-use skep_api::{Code, security::Role};
+use skep_api::{Code, Multiaddr, security::Role};
 
 fn gate(allow: &[&str], deny: &[&str]) -> IpFilter {
     let strings = |texts: &[&str]| texts.iter().map(|t| (*t).to_string()).collect();
