@@ -40,7 +40,7 @@ pub struct DialSettings {
     ///
     /// Off, no packet goes to them, whatever peers say about themselves. Addresses of this host are not meant.
     pub private_addresses: bool,
-    /// How long an address is left alone after it failed once. Default `"5s"`; `"0s"` with `backoff_step` of `"0s"`
+    /// How long an address is left alone after any failure, beside `backoff_step`. Default `"5s"`; both `"0s"`
     /// for never.
     pub backoff_base: DurationText,
     /// What is added for the square of the failures in a row. Default `"1s"`: 6 s, 9 s, 14 s, 21 s, …
