@@ -2,7 +2,7 @@
 
 use crate::{
     connection::SwarmConn,
-    dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target, later},
+    dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError, NewStreamError},
     events::{Event, Events},
     handlers::{HandlerError, Handlers},
@@ -18,15 +18,14 @@ use skep_api::{
     protocol::ProtocolHandler, security::Role,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64},
     },
-    time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
+use tokio::sync::broadcast;
 
 /// A running node. Cheap to clone; the node ends with [`Swarm::shutdown`].
 #[derive(Clone, Debug)]
@@ -68,18 +67,6 @@ pub struct Metrics {
     pub tasks: usize,
     /// Tasks that have panicked since the start.
     pub panics: u64,
-}
-
-/// How a shutdown went.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Connections that were closed in order.
-    pub connections: usize,
-    /// Tasks that did not end in time and were aborted, by name.
-    pub forced: BTreeMap<&'static str, usize>,
-    /// From the call to the end of the last task.
-    pub elapsed: Duration,
 }
 
 impl Swarm {
@@ -240,36 +227,6 @@ impl Swarm {
             tasks: self.0.tasks.running(),
             panics: self.0.tasks.panics(),
         }
-    }
-
-    /// Ends the node: listeners stop, connections are closed with [`Code::SHUTDOWN`], every task is joined. What
-    /// has not ended within `limit` is aborted and named in the report.
-    pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
-        let begun = Instant::now();
-        self.0.tasks.cancelled().cancel();
-        let connections = self.0.all();
-        let close = futures::future::join_all(connections.iter().map(|conn| conn.close(Code::SHUTDOWN)));
-        // The last quarter is for those that do not close: cut off, their tasks still say goodbye to the table.
-        let _ = tokio::time::timeout_at(later(begun, limit.mul_f64(0.75)), close).await;
-        for conn in &connections {
-            conn.0.cut.cancel();
-        }
-        // What is left after the connections is shared with the tasks.
-        self.flush_peers(later(begun, limit.mul_f64(0.9))).await;
-        let forced = self.0.tasks.join(later(begun, limit)).await;
-        ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
-    }
-}
-
-impl Swarm {
-    async fn flush_peers(&self, deadline: Instant) {
-        let Some(store) = &self.0.stack.peerstore else { return };
-        let error = match tokio::time::timeout_at(deadline, store.object.flush()).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => skep_api::error::chain(&error),
-            Err(_) => "it took too long".to_string(),
-        };
-        tracing::error!(store = %store.name, %error, "What is known of peers could not be written.");
     }
 }
 

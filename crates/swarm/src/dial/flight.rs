@@ -6,8 +6,9 @@ use super::{
     flights::Key,
     later,
     lines::{Line, LineState, Lines, MAX_LINES},
+    names::Resolved,
     options::Priority,
-    plan::{Given, Manner, Resolved},
+    plan::{Given, Manner},
     race::{Race, Step},
     request::{Accept, Answer},
 };

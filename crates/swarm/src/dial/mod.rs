@@ -4,7 +4,7 @@
 //! request   self check → live connection → dial in flight to the peer: join it → peer left alone?
 //!   │                                                                  (backoff.rs)
 //! flight    one task per dial: resolve → plan → race → attempts; the first success ends it
-//!   │         plan.rs     filter.rs → back-off, black holes → gate `dial` → ranker
+//!   │         plan.rs     names.rs, filter.rs → back-off, black holes → gate `dial` → ranker
 //!   │         race.rs     when the next address starts
 //!   │         outcome.rs  what the end of a try means;  answer.rs  who is answered what, and when
 //!   ▼
@@ -24,6 +24,7 @@ mod flight;
 mod flights;
 mod interfaces;
 mod lines;
+mod names;
 mod options;
 mod outcome;
 mod pace;
