@@ -323,7 +323,12 @@ async fn who_is_not_a_node_is_told_apart() {
     assert_eq!((&*refused.to_string(), &*refused.advice()), ("the node refuses: a\\u{1b}b", "c\\u{1b}d"));
     other.join().unwrap();
     drop(listener);
-    assert!(matches!(asked().await, ControlError::Abandoned(..)));
+    // A child that another test starts holds the listener, too, until it has become another program.
+    let mut error = asked().await;
+    while matches!(error, ControlError::Closed(..) | ControlError::TimedOut(..)) {
+        error = asked().await;
+    }
+    assert!(matches!(error, ControlError::Abandoned(..)), "{error:?}");
 }
 
 #[test]
