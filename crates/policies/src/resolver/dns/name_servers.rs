@@ -21,9 +21,9 @@ use skep_api::{
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::OnceCell;
 
 /// The name servers of the system, or those given.
 ///
@@ -33,8 +33,9 @@ pub(super) struct NameServers {
     per_attempt: Duration,
     attempts: u32,
     cache: Cache,
-    // Made on first use: before, the system's configuration may not be there yet, and nothing may be opened.
-    resolver: OnceCell<TokioResolver>,
+    // Made on first use: before, the system's configuration may not be there yet, and nothing may be opened. Made anew after
+    // a failure: the host may have come to another network, with other servers.
+    resolver: Mutex<Option<Arc<TokioResolver>>>,
 }
 
 impl NameServers {
@@ -45,14 +46,27 @@ impl NameServers {
         attempts: u32,
         bounds: Bounds,
     ) -> Self {
-        Self { servers, per_attempt, attempts, cache: Cache::new(bounds), resolver: OnceCell::new() }
+        Self { servers, per_attempt, attempts, cache: Cache::new(bounds), resolver: Mutex::default() }
     }
 
     /// The resolver. A failure to make it is not kept, so a repaired `/etc/resolv.conf` is seen.
-    async fn resolver(&self) -> Result<&TokioResolver, ResolveError> {
-        self.resolver.get_or_try_init(|| async { self.connect() }).await.map_err(|e| {
+    fn resolver(&self) -> Result<Arc<TokioResolver>, ResolveError> {
+        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*resolver {
+            return Ok(Arc::clone(made));
+        }
+        let made = self.connect().map(Arc::new).map_err(|e| {
             ResolveError::new(ResolveErrorKind::Unavailable, "no usable configuration").with_source(e)
-        })
+        })?;
+        Ok(Arc::clone(resolver.insert(made)))
+    }
+
+    /// Forgets a resolver whose servers gave no answer, unless another has taken its place.
+    fn give_up(&self, silent: &Arc<TokioResolver>) {
+        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        if resolver.as_ref().is_some_and(|current| Arc::ptr_eq(current, silent)) {
+            *resolver = None;
+        }
     }
 
     /// Reads two small files of `/etc`; name servers are not contacted yet.
@@ -89,9 +103,13 @@ impl NameServers {
     /// Asks the servers and keeps what they say.
     async fn ask_servers(&self, question: Question, detail: &str) -> Result<Vec<Data>, ResolveError> {
         let (name, wanted) = question.clone();
-        let answer = match self.resolver().await?.lookup(name, wanted).await {
+        let resolver = self.resolver()?;
+        let answer = match resolver.lookup(name, wanted).await {
             Ok(answer) => answer,
             Err(error) => {
+                if kind_of(&error) == ResolveErrorKind::Unavailable {
+                    self.give_up(&resolver);
+                }
                 if let Some(ttl) = negative_ttl(&error) {
                     self.cache.keep(question, &[], ttl);
                 }
@@ -198,12 +216,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn servers_that_do_not_answer_are_looked_for_anew() {
+        let bounds = Bounds { size: 1, max_ttl: Duration::ZERO, max_negative_ttl: Duration::ZERO };
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let servers = NameServers::new(vec![gone], Duration::from_millis(100), 1, bounds);
+        let error = servers.ipv4("a.test").await.unwrap_err();
+        assert_eq!(error.kind(), ResolveErrorKind::Unavailable);
+        assert!(servers.resolver.lock().unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn nothing_is_opened_before_the_first_question() {
         let bounds = Bounds { size: 1, max_ttl: Duration::ZERO, max_negative_ttl: Duration::ZERO };
         let servers = NameServers::new(Vec::new(), Duration::from_secs(1), 1, bounds);
-        assert!(servers.resolver.get().is_none());
+        assert!(servers.resolver.lock().unwrap().is_none());
         let no_name = servers.ipv4("a..b").await.unwrap_err();
         assert_eq!(no_name.kind(), ResolveErrorKind::NotFound);
-        assert!(servers.resolver.get().is_none());
+        assert!(servers.resolver.lock().unwrap().is_none());
     }
 }
