@@ -11,7 +11,12 @@ mod support;
 use futures::future::join_all;
 use skep::{
     AddrOutcome, DialOptions, DialSettings, Forget, Swarm,
-    api::{Multiaddr, PeerId, address, multiaddr::Protocol, peerstore::Ttl},
+    api::{
+        Multiaddr, PeerId, address,
+        multiaddr::Protocol,
+        peerstore::Ttl,
+        ranker::{DialCandidate, DialRanker, RankedAddr},
+    },
     swarm::{
         Settings,
         error::{DialError, Stage},
@@ -59,8 +64,26 @@ impl Scene {
         Self { peer, at, sim, node }
     }
 
+    async fn with_ranker(ranker: Arc<dyn DialRanker>) -> Self {
+        let hub = MemoryHub::new();
+        let (peer, at) = listener(&hub).await;
+        let sim = Sim::new(&hub);
+        let node = on(&sim).ranker("test", ranker).build().unwrap();
+        Self { peer, at, sim, node }
+    }
+
     fn leads(&self, addr: &Multiaddr, after: Duration) {
         self.sim.route(addr, Route::Leads(self.at.clone(), after));
+    }
+}
+
+/// A ranker without patience.
+#[derive(Debug)]
+struct AllAtOnce;
+
+impl DialRanker for AllAtOnce {
+    fn rank(&self, candidates: Vec<DialCandidate>) -> Vec<RankedAddr> {
+        candidates.into_iter().map(|c| RankedAddr::new(c.addr, Duration::ZERO)).collect()
     }
 }
 
@@ -120,6 +143,14 @@ async fn silent_addresses_give_way_to_those_that_wait() {
     let dialed = scene.node.dial_peer_with(scene.peer.peer_id(), DialOptions::default()).await.unwrap();
     assert_eq!(dialed.connection.info().remote, addrs[0]);
     assert!(dialed.report.elapsed <= Duration::from_secs(14), "{:?}", dialed.report.elapsed);
+    // Also when all that may run have started at the same moment.
+    let at_once: Vec<_> =
+        (0..9).map(|n| format!("/ip4/203.0.100.100/tcp/{}", 4001 + n).parse().unwrap()).collect();
+    let scene = Scene::with_ranker(Arc::new(AllAtOnce)).await;
+    scene.leads(&at_once[8], 40 * MS);
+    let options = DialOptions::default().addresses(at_once);
+    let dialed = scene.node.dial_peer_with(scene.peer.peer_id(), options).await.unwrap();
+    assert_eq!(dialed.report.elapsed, 1040 * MS);
     // Nobody has to give way to nobody.
     let scene = Scene::new().await;
     scene.leads(&addrs[7], 4000 * MS);

@@ -52,7 +52,7 @@ pub(super) struct Flight {
     /// Names that wait to be looked up.
     pub(super) names: VecDeque<(usize, Manner)>,
     pub(super) resolving: FuturesUnordered<BoxFuture<'static, Resolved>>,
-    /// Woken when an attempt makes progress, and when the peer connects by itself.
+    /// Woken when an attempt is under way or its connection stands, and when the peer connects by itself.
     pub(super) wake: Arc<Notify>,
     /// Where others find it; `None` for a dial that is not shared.
     pub(super) place: Option<(Key, u64)>,

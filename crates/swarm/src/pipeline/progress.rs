@@ -22,7 +22,7 @@ struct State {
 }
 
 impl Progress {
-    /// One whose steps wake `watcher`.
+    /// One that wakes `watcher` when it is under way, and when its connection stands.
     pub(crate) fn watched(watcher: Arc<Notify>) -> Self {
         Self { watcher: Some(watcher), ..Self::default() }
     }
@@ -39,8 +39,10 @@ impl Progress {
 
     /// The attempt is at this stage now, in the hands of this plugin.
     pub(crate) fn at(&self, stage: Stage, plugin: &str) {
-        self.lock().at = Some((stage, plugin.into()));
-        if let Some(watcher) = &self.watcher {
+        let before = self.lock().at.replace((stage, plugin.into()));
+        // Nobody waits for more than that it is under way, and that its connection stands.
+        let stands = stage > Stage::Connect && before.is_none_or(|(before, _)| before <= Stage::Connect);
+        if let Some(watcher) = self.watcher.as_ref().filter(|_| stands || stage == Stage::Connect) {
             watcher.notify_one();
         }
     }
