@@ -356,3 +356,24 @@ async fn a_removed_listener_takes_no_more_connections() {
     assert_eq!(leaf(&error).2, "refused");
     echo_works(&kept).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_dial_each_other_over_tcp_keep_the_one_connection_that_is_allowed() {
+    for round in 0..100 {
+        let one = Settings { max_connections_per_peer: 1, ..Settings::default() };
+        let (a, b) = (tcp_node_with(one.clone()), tcp_node_with(one));
+        let (at_a, at_b) = (listen(&a, LOOPBACK).await, listen(&b, LOOPBACK).await);
+        let (from_a, from_b) = tokio::join!(a.dial_addr(&at_b), b.dial_addr(&at_a));
+        assert!(from_a.is_ok() && from_b.is_ok(), "round {round}: {from_a:?} {from_b:?}");
+        // Until the loser has said goodbye.
+        let mut spins = 0;
+        while [&a, &b].iter().any(|node| (node.metrics().permits, node.metrics().connections) != (1, 1)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            spins += 1;
+            assert!(spins < 60_000, "round {round}: {:?} and {:?}", a.metrics(), b.metrics());
+        }
+        assert_eq!((a.connections().len(), b.connections().len()), (1, 1), "round {round}");
+        echo_works(&a.connections()[0]).await;
+        tokio::join!(a.shutdown(Duration::from_secs(5)), b.shutdown(Duration::from_secs(5)));
+    }
+}

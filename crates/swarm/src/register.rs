@@ -16,7 +16,6 @@ use skep_api::{
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -113,11 +112,9 @@ impl Inner {
     /// Whether two connections were made at the same time by both ends, and the new one is that of the greater id.
     fn supplants(&self, new: &Shared, old: &SwarmConn) -> bool {
         let wins = if self.local_peer > new.info.peer { Role::Dialer } else { Role::Listener };
-        // An inbound one was dialled before it came to be accepted, by no more than a handshake may take.
-        let slack = match new.info.role {
-            Role::Dialer => Duration::ZERO,
-            Role::Listener => self.settings.upgrade_timeout.0,
-        };
+        // The two ends do not see the same order of events, and must judge alike: so what begins within the time of a
+        // handshake counts as the same time.
+        let slack = self.settings.upgrade_timeout.0;
         new.info.role == wins && old.info().role != wins && new.begun <= later(old.opened_at(), slack)
     }
 
