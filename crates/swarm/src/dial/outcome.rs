@@ -27,7 +27,7 @@ impl Flight {
             Err(error) => return self.failed(line, target, error),
         };
         let found = established.info.peer;
-        // A gate or a selector that panics costs this address, like a transport.
+        // A gate that panics costs this address, as a transport does.
         let register = || self.node.register(established);
         let registered = catch_unwind(AssertUnwindSafe(register));
         let panicked = |_| Err(AttemptError::new(Stage::Gate, "", Cause::Panicked));
