@@ -2,7 +2,7 @@
 
 use crate::{BoxIo, CloseReason, Code, error::layer_error, security::Role};
 use async_trait::async_trait;
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Puts a multiplexer on an authenticated byte stream.
@@ -50,6 +50,8 @@ impl fmt::Debug for Muxed {
 ///   what streams had finished writing before, or when the connection is gone.
 /// * C5. After the end of the connection `open` and `accept` fail, and reads and writes of streams fail with
 ///   [`crate::stream::StreamError::ConnectionLost`], after the data that had arrived.
+/// * C6. A muxer that gives a pulse answers `probe` with one: it makes the peer send something without the
+///   peer's application, and at most one probe is on its way at once.
 #[async_trait]
 pub trait MuxedConn: fmt::Debug + Send + Sync + 'static {
     /// Opens a stream. Waits while the peer has too many of ours unanswered.
@@ -69,6 +71,34 @@ pub trait MuxedConn: fmt::Debug + Send + Sync + 'static {
 
     /// Streams that are open now, both directions.
     fn num_streams(&self) -> usize;
+
+    /// When the peer was last heard, and how far away it is. `None` where the muxer cannot tell: then nobody judges
+    /// whether the peer is alive.
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
+
+    /// Asks the peer for a sign of life, such as the answer to a ping of the muxer. Returns at once; the answer shows
+    /// in [`MuxedConn::pulse`]. Does nothing where the protocol has no word for it.
+    fn probe(&self) {}
+}
+
+/// Signs of life of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pulse {
+    /// How long nothing at all has come from the peer.
+    pub silent: Duration,
+    /// The last round-trip time that the muxer has measured.
+    pub latency: Option<Duration>,
+}
+
+impl Pulse {
+    /// A peer that was heard this long ago.
+    #[must_use]
+    pub fn new(silent: Duration, latency: Option<Duration>) -> Self {
+        Self { silent, latency }
+    }
 }
 
 /// One stream. Reading and writing are tokio's; `shutdown` finishes the sending side.

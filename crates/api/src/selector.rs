@@ -32,12 +32,19 @@ pub struct ConnectionView {
     pub streams: usize,
     /// The last measured round-trip time.
     pub latency: Option<Duration>,
+    /// How long it has been open.
+    pub age: Duration,
+    /// Streams opened on it so far, by this node.
+    pub opened: u64,
+    /// Of these, those that could not be opened, or that ended by a reset of the peer or with the connection.
+    pub failed: u64,
 }
 
 impl ConnectionView {
     /// A view of a direct connection with nothing measured yet.
     #[must_use]
     pub fn new(id: u64, peer: PeerId, role: Role, remote: Multiaddr) -> Self {
-        Self { id, peer, role, remote, limited: false, streams: 0, latency: None }
+        let (latency, age) = (None, Duration::ZERO);
+        Self { id, peer, role, remote, limited: false, streams: 0, latency, age, opened: 0, failed: 0 }
     }
 }
