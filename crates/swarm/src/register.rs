@@ -17,7 +17,10 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 impl Inner {
     /// Registers an established connection, unless a gate or a limit is against it, and starts its task. The peer is
     /// told why it is refused.
-    pub(crate) fn register(self: &Arc<Self>, mut established: Established) -> Result<SwarmConn, AttemptError> {
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        mut established: Established,
+    ) -> Result<SwarmConn, AttemptError> {
         if let Err((code, error)) = self.consent(&mut established) {
             self.refuse(established.muxed, established.permit, code);
             return Err(error);

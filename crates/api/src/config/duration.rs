@@ -141,8 +141,8 @@ impl<'de> Deserialize<'de> for DurationOrNever {
                     return Ok(DurationOrNever::NEVER);
                 }
                 let duration = DurationText::parse(text);
-                let duration = duration
-                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
+                let duration =
+                    duration.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
                 Ok(DurationOrNever(Some(duration.0)))
             }
         }
