@@ -92,6 +92,9 @@ impl Inner {
         if let Some(connection) = self.existing(&target, &options) {
             return found(connection);
         }
+        if self.is_draining() {
+            return refuse(Cause::ShuttingDown);
+        }
         if options.no_dial {
             return refuse(Cause::NotConnected);
         }
