@@ -163,7 +163,8 @@ async fn a_handler_that_panics_ends_its_stream_and_no_more() {
 async fn listening_succeeds_for_some_addresses_and_says_why_not_for_others() {
     let node = tcp_node();
     let addr = |text: &str| text.parse::<Multiaddr>().unwrap();
-    let asked = [addr("/ip4/127.0.0.1/tcp/0"), addr("/ip4/127.0.0.1/udp/0/quic-v1"), addr("/ip4/127.0.0.1/tcp/0")];
+    let asked =
+        [addr("/ip4/127.0.0.1/tcp/0"), addr("/ip4/127.0.0.1/udp/0/quic-v1"), addr("/ip4/127.0.0.1/tcp/0")];
     let mut events = node.events();
     let outcomes = node.listen_all(&asked).await;
     assert_eq!(outcomes.iter().map(|o| o.asked.clone()).collect::<Vec<_>>(), asked);
@@ -227,9 +228,8 @@ async fn raw_links() -> (RawConnection, RawConnection) {
     let transport = MemoryTransport::new(hub, skep::transport_memory::Config::default());
     let mut listener = transport.listen(&"/memory/7".parse().unwrap()).await.unwrap();
     let addr = listener.local_addrs().remove(0);
-    let (dialled, accepted) = tokio::join!(transport.dial(&addr), async {
-        listener.accept().await.unwrap().accept().await
-    });
+    let (dialled, accepted) =
+        tokio::join!(transport.dial(&addr), async { listener.accept().await.unwrap().accept().await });
     let raw = |link| if let Link::Raw(raw) = link { raw } else { panic!("not raw") };
     (raw(dialled.unwrap()), raw(accepted.unwrap()))
 }
@@ -239,10 +239,8 @@ async fn links_from_elsewhere_go_the_rest_of_the_road() {
     let (a, b) = (tcp_node(), tcp_node());
     let (dialled, accepted): (RawLink, RawLink) = raw_links().await;
     let remote = dialled.remote.clone();
-    let (out, inn) = tokio::join!(
-        a.upgrade_outbound_raw_conn(dialled, b.peer_id()),
-        b.upgrade_inbound_raw_conn(accepted)
-    );
+    let (out, inn) =
+        tokio::join!(a.upgrade_outbound_raw_conn(dialled, b.peer_id()), b.upgrade_inbound_raw_conn(accepted));
     let (out, inn) = (out.unwrap(), inn.unwrap());
     assert_eq!((out.info().role, inn.info().role), (Role::Dialer, Role::Listener));
     assert_eq!((out.info().transport.as_str(), &out.info().remote), ("given", &remote));
@@ -258,10 +256,8 @@ async fn links_from_elsewhere_go_the_rest_of_the_road() {
 async fn a_link_from_elsewhere_to_another_peer_is_refused() {
     let (a, b) = (tcp_node(), tcp_node());
     let (dialled, accepted) = raw_links().await;
-    let (out, inn) = tokio::join!(
-        a.upgrade_outbound_raw_conn(dialled, a.peer_id()),
-        b.upgrade_inbound_raw_conn(accepted)
-    );
+    let (out, inn) =
+        tokio::join!(a.upgrade_outbound_raw_conn(dialled, a.peer_id()), b.upgrade_inbound_raw_conn(accepted));
     let error = out.unwrap_err();
     assert_eq!((error.stage, error.cause.code()), (Stage::Security, "wrong_peer"));
     inn.unwrap_err();
@@ -322,7 +318,8 @@ async fn events_end_with_the_node() {
     node.dial_addr(&at).await.unwrap();
     event(&mut events, |e| matches!(e, Event::Connectedness { .. }).then_some(())).await;
     node.shutdown(Duration::from_secs(1)).await;
-    let reason = event(&mut events, |e| if let Event::Disconnected { reason, .. } = e { Some(reason) } else { None });
+    let reason =
+        event(&mut events, |e| if let Event::Disconnected { reason, .. } = e { Some(reason) } else { None });
     assert_eq!(reason.await, CloseReason::local(Code::SHUTDOWN));
     while events.next().await.is_some() {}
 }

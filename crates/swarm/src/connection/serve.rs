@@ -17,7 +17,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A handler that holds its thread for longer than this is named in the log.
@@ -91,9 +91,9 @@ struct Watched<'a, F: ?Sized> {
 impl<F: Future + ?Sized> Future for Watched<'_, F> {
     type Output = F::Output;
 
+    #[expect(clippy::disallowed_types, reason = "the runtime's clock can be paused, the thread cannot")]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // Not the runtime's clock, which can be paused.
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let result = self.serving.as_mut().poll(cx);
         let took = begun.elapsed();
         if took > SLOW_POLL {
