@@ -51,6 +51,14 @@ impl Swarm {
     }
 }
 
+impl Swarm {
+    /// Whether the node takes on nothing new, since [`Swarm::drain`].
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+}
+
 impl Inner {
     /// Whether the node takes on nothing new.
     pub(crate) fn is_draining(&self) -> bool {

@@ -42,8 +42,8 @@ mod tasks;
 pub use builder::{BuildError, SwarmBuilder};
 pub use connection::{ConnectionType, Lease, StreamInfo, SwarmConn};
 pub use dial::{
-    AddrOutcome, AddrReport, DialError, DialOptions, DialReport, DialSettings, DialState, Dialed, Forget,
-    LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
+    AddrOutcome, AddrReport, DialError, DialInFlight, DialOptions, DialReport, DialSettings, DialState,
+    Dialed, Forget, LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
 };
 pub use drain::DrainReport;
 pub use handlers::{HandlerError, HandlerLimits};

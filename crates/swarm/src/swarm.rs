@@ -97,6 +97,12 @@ impl Swarm {
         self.0.local_peer
     }
 
+    /// The swarm's own settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
     /// The layers it is made of.
     #[must_use]
     pub fn stack(&self) -> &Stack {
