@@ -99,6 +99,8 @@ fn run_as_json_prints_one_object_a_line() {
     node.signal("TERM");
     let stopping: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!((&stopping["event"], &stopping["connections"]), (&"stopping".into(), &0.into()));
+    let drained: Value = serde_json::from_str(&node.line()).unwrap();
+    assert_eq!((&drained["event"], &drained["connections_busy"]), (&"drained".into(), &0.into()));
     let stopped: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!((&stopped["event"], &stopped["signal"]), (&"stopped".into(), &"SIGTERM".into()));
     assert_eq!(node.end().0, Some(0));

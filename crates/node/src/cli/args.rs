@@ -80,7 +80,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// How long connections may take to close after the first signal; a second signal ends at once.
+    /// How long streams that are in use may go on after the first signal, while nothing new is taken on.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub drain_timeout: DurationText,
+    /// How long connections may take to close after that.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
     pub shutdown_timeout: DurationText,
     /// Offer a control socket at this path, for commands such as `skep backoff`; without it there is none.

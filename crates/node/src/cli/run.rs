@@ -10,8 +10,9 @@ use super::{
 use serde_json::json;
 use skep::control::{self, status::About};
 use skep_api::{Multiaddr, multiaddr::Protocol};
-use skep_swarm::{ShutdownReport, Stack, Swarm};
+use skep_swarm::{DrainReport, ShutdownReport, Stack, Swarm};
 use std::path::{Path, absolute};
+use tokio::time::Instant;
 
 pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     // Before anything is printed: a script may send a signal as soon as it has read the address.
@@ -29,11 +30,18 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.with(Protocol::P2p(swarm.peer_id()))).collect();
     running(&node, &addrs, args.control.as_deref(), cx.json)?;
     let signal = signals.next().await;
+    let (begun, connections) = (Instant::now(), swarm.total_connections());
     stopping(swarm, signal, cx.json)?;
-    let report = tokio::select! {
+    tokio::select! {
+        report = swarm.drain(args.drain_timeout.0) => drained(&report, cx.json)?,
+        again = signals.next() => closing(again, cx.json)?,
+    }
+    let mut report = tokio::select! {
         report = swarm.shutdown(args.shutdown_timeout.0) => report,
         _ = signals.next() => return Err(Failure::Interrupted),
     };
+    // For whoever sent the signal, draining is a part of it.
+    (report.connections, report.elapsed) = (connections, begun.elapsed());
     stopped(&report, signal, cx.json)
 }
 
@@ -87,16 +95,40 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines
 }
 
-/// Peers that do not answer take a while to close, and people wonder.
+/// Streams that are in use take a while, and people wonder.
 fn stopping(swarm: &Swarm, signal: &str, as_json: bool) -> Result<(), Failure> {
-    let connections = swarm.connections().len();
+    let metrics = swarm.metrics();
+    let (connections, streams) = (metrics.connections, metrics.streams);
     if as_json {
-        return print(json!({ "event": "stopping", "signal": signal, "connections": connections }));
+        return print(
+            json!({ "event": "stopping", "signal": signal, "connections": connections, "streams": streams }),
+        );
     }
     if connections == 0 {
         return Ok(());
     }
-    print(format_args!("{signal}: closing {}; once more ends at once", count(connections, "connection")))
+    let (connections, streams) = (count(connections, "connection"), count(streams, "stream"));
+    print(format_args!("{signal}: closing {connections} with {streams}; once more does not wait for streams"))
+}
+
+fn drained(report: &DrainReport, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(json!({ "event": "drained", "connections_closed": report.closed,
+            "connections_busy": report.busy, "streams": report.streams,
+            "seconds": report.elapsed.as_secs_f64() }));
+    }
+    if report.busy == 0 {
+        return Ok(());
+    }
+    let (streams, waited) = (count(report.streams, "stream"), time(report.elapsed));
+    print(format_args!("{streams} still in use after {waited}; closing all the same"))
+}
+
+fn closing(signal: &str, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(json!({ "event": "closing", "signal": signal }));
+    }
+    print(format_args!("{signal} again: closing now; once more ends at once"))
 }
 
 fn stopped(report: &ShutdownReport, signal: &str, as_json: bool) -> Result<(), Failure> {
