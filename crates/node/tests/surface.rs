@@ -15,7 +15,7 @@ use skep::{
         CloseReason, Code, Multiaddr, PeerId, Side,
         peerstore::Ttl,
         security::Role,
-        transport::{Link, RawLink, Transport},
+        transport::{Incoming, Link, Listener, RawLink, Transport, TransportCapabilities, TransportError},
     },
     swarm::{
         ConnectionType, RawConnection, Settings, StreamState,
@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    ECHO, PANIC, echo_works, event,
+    ECHO, PANIC, echo_works, event, layers,
     sim::{Sim, listener, on},
     tcp_node,
 };
@@ -322,4 +322,56 @@ async fn events_end_with_the_node() {
         event(&mut events, |e| if let Event::Disconnected { reason, .. } = e { Some(reason) } else { None });
     assert_eq!(reason.await, CloseReason::local(Code::SHUTDOWN));
     while events.next().await.is_some() {}
+}
+
+/// A transport whose listeners have the addresses that the test says, and whom nobody dials.
+#[derive(Clone, Debug, Default)]
+struct Moving(Arc<Mutex<Vec<Multiaddr>>>);
+
+#[async_trait]
+impl Transport for Moving {
+    fn supports(&self, _: &Multiaddr) -> bool {
+        true
+    }
+
+    fn capabilities(&self) -> TransportCapabilities {
+        TransportCapabilities::raw_stream()
+    }
+
+    async fn dial(&self, _: &Multiaddr) -> Result<Link, TransportError> {
+        std::future::pending().await
+    }
+
+    async fn listen(&self, _: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Listener for Moving {
+    fn local_addrs(&self) -> Vec<Multiaddr> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn accept(&mut self) -> Result<Box<dyn Incoming>, TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_on_all_interfaces_tells_which_addresses_come_and_go() {
+    let addr = |text: &str| text.parse::<Multiaddr>().unwrap();
+    let moving = Moving::default();
+    *moving.0.lock().unwrap() = vec![addr("/ip4/192.0.2.1/tcp/1"), addr("/ip4/192.0.2.2/tcp/1")];
+    let node = layers().transport("moving", Arc::new(moving.clone())).build().unwrap();
+    node.listen(&addr("/ip4/0.0.0.0/tcp/1")).await.unwrap();
+    let mut events = node.events();
+    *moving.0.lock().unwrap() = vec![addr("/ip4/192.0.2.2/tcp/1"), addr("/ip4/192.0.2.3/tcp/1")];
+    let new = event(&mut events, |e| if let Event::Listening(addr) = e { Some(addr) } else { None }).await;
+    let old =
+        event(&mut events, |e| if let Event::AddressExpired(addr) = e { Some(addr) } else { None }).await;
+    assert_eq!((new, old), (addr("/ip4/192.0.2.3/tcp/1"), addr("/ip4/192.0.2.1/tcp/1")));
+    assert_eq!(node.listen_addrs(), *moving.0.lock().unwrap());
+    // It can be ended by an address that it has by now.
+    assert!(node.remove_listener(&addr("/ip4/192.0.2.3/tcp/1")).await);
 }

@@ -37,7 +37,6 @@ impl Inner {
             self.refuse(muxed, permit, code);
             return Err(error);
         }
-        self.remember_connection(&shared.info);
         self.start(&shared, muxed, permit);
         self.dialer.connected(shared.info.peer);
         self.prune_if_needed();
@@ -88,6 +87,8 @@ impl Inner {
         peers.push(SwarmConn(Arc::clone(shared)));
         self.total.fetch_add(1, Ordering::AcqRel);
         let info = &shared.info;
+        // First, so that whoever hears of the connection finds what is known of the peer.
+        self.remember_connection(info);
         self.emit(&Event::Connected {
             id: shared.id,
             peer: info.peer,

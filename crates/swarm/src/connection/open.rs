@@ -32,7 +32,13 @@ impl Shared {
         deadline: Instant,
     ) -> Result<NetStream, ProtocolError> {
         let Some(node) = self.node.upgrade() else { return Err(closed()) };
-        let guard = self.place(&node, deadline).await?;
+        let mut ended = self.reason.subscribe();
+        let guard = tokio::select! {
+            biased;
+            // Whoever waits for room on a connection that is gone waits for nothing.
+            _ = ended.wait_for(Option::is_some) => return Err(closed()),
+            place = self.place(&node, deadline) => place?,
+        };
         let begun = Instant::now();
         let opened = match timeout_at(deadline, self.open_now(&node, protocols, guard)).await {
             Ok(opened) => opened,
