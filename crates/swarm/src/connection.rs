@@ -2,6 +2,7 @@
 
 use crate::{
     error::NewStreamError,
+    meters::StreamMeter,
     muxed::Muxed,
     net_stream::NetStream,
     pipeline::{negotiate, upgrade::ConnectionInfo},
@@ -183,7 +184,7 @@ impl Shared {
                 let kind = if limited { ProtocolErrorKind::Limit } else { ProtocolErrorKind::Io };
                 ProtocolError::new(kind, "").with_source(e)
             })?;
-            let muxed = Muxed::new(stream);
+            let muxed = Muxed::new(stream, self.meter(Role::Dialer));
             let (protocol, io) =
                 negotiate::negotiate(muxed.clone(), Role::Dialer, protocols).await.map_err(not_agreed)?;
             Ok(self.stream(io, muxed, protocol.clone(), None))
@@ -194,6 +195,10 @@ impl Shared {
         }
     }
 
+    fn meter(&self, role: Role) -> Option<StreamMeter> {
+        self.node.upgrade().map(|node| node.meters.stream(role))
+    }
+
     fn stream(
         &self,
         io: negotiate::Agreed<Muxed>,
@@ -201,6 +206,7 @@ impl Shared {
         protocol: String,
         permit: Option<OwnedSemaphorePermit>,
     ) -> NetStream {
+        muxed.lock().agreed(&protocol);
         NetStream::new(io, muxed, protocol, (self.info.peer, self.info.remote.clone()), permit)
     }
 
@@ -208,7 +214,7 @@ impl Shared {
     async fn serve(self: Arc<Self>, stream: Box<dyn MuxedStream>, permit: OwnedSemaphorePermit) {
         let Some(node) = self.node.upgrade() else { return };
         let handlers = node.handlers.snapshot();
-        let muxed = Muxed::new(stream);
+        let muxed = Muxed::new(stream, Some(node.meters.stream(Role::Listener)));
         let agree = negotiate::negotiate(muxed.clone(), Role::Listener, handlers.protocols());
         let agreed = tokio::time::timeout(node.settings.stream_timeout.0, agree).await;
         let Ok(Ok((protocol, io))) = agreed else {
@@ -231,7 +237,10 @@ pub(crate) async fn accept_loop(shared: Arc<Shared>) {
         let Some(node) = shared.node.upgrade() else { return };
         match Arc::clone(&shared.inbound_streams).try_acquire_owned() {
             Ok(permit) => node.tasks.spawn("stream", Arc::clone(&shared).serve(stream, permit)),
-            Err(_) => stream.reset(Code::RESOURCE_LIMIT),
+            Err(_) => {
+                node.meters.stream_refused();
+                stream.reset(Code::RESOURCE_LIMIT);
+            }
         }
     }
 }

@@ -130,6 +130,7 @@ impl Inner {
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, muxed: Muxed, permit: Permit) {
         let info = &shared.info;
+        self.meters.connection_opened(info);
         self.emit(Event::Connected {
             id: shared.id,
             peer: info.peer,
@@ -165,6 +166,7 @@ impl Inner {
         }
         shared.reason.send_replace(Some(reason.clone()));
         shared.cut.cancel();
+        self.meters.connection_closed(&shared.info, shared.opened_at, &reason);
         self.emit(Event::Disconnected { id: shared.id, peer, reason });
     }
 }

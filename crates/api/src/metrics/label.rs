@@ -54,6 +54,12 @@ impl Values {
         there
     }
 
+    /// The values that are in the set now.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<str>> {
+        self.0.values.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn position(&self, value: &str) -> Option<u16> {
         let values = self.0.values.read().unwrap_or_else(PoisonError::into_inner);
         values.iter().position(|known| **known == *value).and_then(|at| at.try_into().ok())

@@ -28,10 +28,13 @@ pub(crate) async fn connect(
             .outbound()
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
         progress.start();
-        progress.at(Stage::Connect, target.transport());
+        let transport = target.transport().to_string();
+        progress.at(Stage::Connect, &transport);
         let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             stack: &node.stack,
+            meters: &node.meters,
+            transport: &transport,
             role: Role::Dialer,
             expected,
             local_peer: node.local_peer,

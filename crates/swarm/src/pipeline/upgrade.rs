@@ -3,6 +3,7 @@
 use super::{admit, negotiate, progress::Progress};
 use crate::{
     error::{AttemptError, Cause, Stage},
+    meters::Meters,
     permits::Permit,
     stack::Stack,
 };
@@ -43,6 +44,8 @@ pub struct ConnectionInfo {
     pub local: Multiaddr,
     /// The peer's end, from the socket.
     pub remote: Multiaddr,
+    /// The transport plugin.
+    pub transport: String,
     /// The security plugin; `None` where the transport brings its own.
     pub security: Option<String>,
     /// The muxer plugin; `None` where the transport brings its own.
@@ -55,6 +58,8 @@ pub struct ConnectionInfo {
 #[derive(Debug)]
 pub(crate) struct Upgrade<'a> {
     pub(crate) stack: &'a Stack,
+    pub(crate) meters: &'a Meters,
+    pub(crate) transport: &'a str,
     pub(crate) role: Role,
     pub(crate) expected: Option<PeerId>,
     pub(crate) local_peer: PeerId,
@@ -76,6 +81,7 @@ impl Upgrade<'_> {
                     peer_key: verified.key().clone(),
                     local: link.local,
                     remote: link.remote,
+                    transport: self.transport.into(),
                     security: None,
                     muxer: None,
                     early_muxer: false,
@@ -88,20 +94,24 @@ impl Upgrade<'_> {
 
     async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
         self.progress.at(Stage::Security, "");
-        let (security, secured) = self.secure(link.io).await?;
+        let link = self.meters.count_bytes(link, self.transport);
+        let step = (Stage::Security, self.role);
+        let (security, secured) = self.meters.handshake(step, self.progress, self.secure(link.io)).await?;
         let peer = secured.verified().peer();
         self.progress.at(Stage::Peer, "");
         self.check_peer(peer, &link.remote)?;
         self.progress.at(Stage::Muxer, "");
         self.check_muxers(secured.peer_muxers())?;
         let (io, verified, early) = secured.into_parts();
-        let (muxer, muxed) = self.mux(io, early.as_deref()).await?;
+        let (step, mux) = ((Stage::Muxer, self.role), self.mux(io, early.as_deref()));
+        let (muxer, muxed) = self.meters.handshake(step, self.progress, mux).await?;
         let info = ConnectionInfo {
             role: self.role,
             peer,
             peer_key: verified.key().clone(),
             local: link.local,
             remote: link.remote,
+            transport: self.transport.into(),
             security: Some(security),
             muxer: Some(muxer),
             early_muxer: early.is_some(),
