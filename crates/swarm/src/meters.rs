@@ -249,8 +249,10 @@ fn dials(sink: &Sink, sets: &Sets) -> (Counters, Histograms, Counters, Counters)
 fn streams(sink: &Sink, sets: &Sets, protocols: &Values) -> [Counters; 4] {
     let new = |name, help| Instrument::new(name, help).label("direction", &sets.direction);
     let opened = new("skep_streams_opened", "Streams that were opened.");
-    let agreed =
-        new("skep_streams_agreed", "Streams whose protocol was agreed on, or proposed as the only one.");
+    let agreed = new(
+        "skep_streams_agreed",
+        "Streams whose protocol was agreed on, or is taken for that until the peer answers.",
+    );
     let closed = new("skep_streams_closed", "Streams that have ended.");
     let refused =
         Instrument::new("skep_streams_refused", "Inbound streams that were reset: there were too many.");

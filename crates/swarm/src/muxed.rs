@@ -38,6 +38,11 @@ impl Metered {
         self.note(|meter| meter.agreed(protocol));
     }
 
+    /// The peer does not take the protocol that was proposed as the last one.
+    pub(crate) fn refused(&mut self) {
+        self.note(StreamMeter::refused);
+    }
+
     pub(crate) fn reset(&mut self, code: Code) {
         self.note(StreamMeter::reset);
         self.stream.reset(code);

@@ -67,7 +67,11 @@ impl ProtocolHandler for Tests {
 
 /// A builder with noise, yamux and the protocols above, but no transport yet.
 pub(crate) fn layers() -> SwarmBuilder {
-    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    layers_with(SwarmBuilder::new(Keypair::generate_ed25519()))
+}
+
+/// The same over a builder that has no layers yet.
+pub(crate) fn layers_with(builder: SwarmBuilder) -> SwarmBuilder {
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     builder

@@ -11,7 +11,7 @@ enum Outcome {
     Finished,
     /// It was dropped before this side had finished.
     Dropped,
-    /// It was dropped before a protocol was agreed on.
+    /// No protocol was agreed on.
     NotAgreed,
     ResetLocal,
     ResetRemote,
@@ -63,6 +63,11 @@ impl StreamMeter {
             self.meters.protocols.allow(protocol);
             self.meters.streams_agreed.with(&[self.direction, protocol]).inc();
         }
+    }
+
+    /// What was taken for agreed on, as it was the last proposal, was not.
+    pub(crate) fn refused(&mut self) {
+        self.agreed = false;
     }
 
     /// This side has said that it sends no more.
