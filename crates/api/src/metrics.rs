@@ -29,12 +29,14 @@
 mod family;
 mod handle;
 mod instrument;
+mod known;
 mod label;
 mod sink;
 
 pub use family::{Counters, Family, Gauges, Histograms};
 pub use handle::{Counter, Gauge, Histogram};
 pub use instrument::{Instrument, Kind, Unit};
+pub use known::transport_bytes;
 pub use label::{OTHER, Values};
 pub use sink::{OVERFLOW, Problem, Series, Sink, Snapshot, Value};
 

@@ -1,6 +1,6 @@
 //! Labels and the values that they may have.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// The value of a label that is not among those allowed.
 pub const OTHER: &str = "other";
@@ -8,66 +8,86 @@ pub const OTHER: &str = "other";
 /// The longest value, in bytes.
 const MAX_LENGTH: usize = 128;
 
+/// Most values of one set: the last position stands for `other`.
+const MAX_VALUES: usize = u16::MAX as usize;
+
 /// The values that a label may have. A clone is the same set.
 #[derive(Clone, Debug)]
-pub struct Values(Arc<Set>);
+pub struct Values(Arc<RwLock<Set>>);
 
 #[derive(Debug)]
 struct Set {
     max: usize,
-    values: RwLock<Vec<Arc<str>>>,
+    values: Vec<Arc<str>>,
 }
 
 impl Values {
     /// A closed set.
     #[must_use]
     pub fn of<V: AsRef<str>>(values: impl IntoIterator<Item = V>) -> Self {
-        let mut known: Vec<Arc<str>> = Vec::new();
+        let mut set = Set { max: MAX_VALUES, values: Vec::new() };
         for value in values {
-            let value = value.as_ref();
-            if is_allowed(value) && !known.iter().any(|known| **known == *value) {
-                known.push(value.into());
-            }
+            set.allow(value.as_ref());
         }
-        known.truncate(usize::from(u16::MAX));
-        Self(Arc::new(Set { max: known.len(), values: RwLock::new(known) }))
+        set.max = set.values.len();
+        Self(Arc::new(RwLock::new(set)))
     }
 
     /// A set that grows by [`Values::allow`], up to `max` values.
     #[must_use]
     pub fn up_to(max: u16) -> Self {
-        Self(Arc::new(Set { max: max.into(), values: RwLock::default() }))
+        Self(Arc::new(RwLock::new(Set { max: max.into(), values: Vec::new() })))
     }
 
     /// Takes a value that this node's own code has named. Whether it is in the set: a closed set takes no other, and a
     /// full one neither.
     pub fn allow(&self, value: &str) -> bool {
-        if self.position(value).is_some() {
-            return true;
-        }
-        let mut values = self.0.values.write().unwrap_or_else(PoisonError::into_inner);
-        let there = values.iter().any(|known| **known == *value);
-        if !there && values.len() < self.0.max && is_allowed(value) {
-            values.push(value.into());
-            return true;
-        }
-        there
+        // Nearly always it is there.
+        self.position(value).is_some() || self.0.write().unwrap_or_else(PoisonError::into_inner).allow(value)
     }
 
     /// The values that are in the set now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<str>> {
-        self.0.values.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read().values.clone()
+    }
+
+    /// Takes the values of another description of the same label.
+    pub(super) fn absorb(&self, other: &Self) {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return;
+        }
+        // Not both locks at once: another thread may take them the other way round.
+        let theirs = other.all();
+        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let max = std::mem::replace(&mut set.max, MAX_VALUES);
+        for value in theirs {
+            set.allow(&value);
+        }
+        set.max = max.max(set.values.len());
     }
 
     pub(super) fn position(&self, value: &str) -> Option<u16> {
-        let values = self.0.values.read().unwrap_or_else(PoisonError::into_inner);
-        values.iter().position(|known| **known == *value).and_then(|at| at.try_into().ok())
+        self.read().values.iter().position(|known| **known == *value).and_then(|at| at.try_into().ok())
     }
 
     pub(super) fn at(&self, position: u16) -> Arc<str> {
-        let values = self.0.values.read().unwrap_or_else(PoisonError::into_inner);
-        values.get(usize::from(position)).map_or_else(|| OTHER.into(), Arc::clone)
+        self.read().values.get(usize::from(position)).map_or_else(|| OTHER.into(), Arc::clone)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Set> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Set {
+    fn allow(&mut self, value: &str) -> bool {
+        let there = self.values.iter().any(|known| **known == *value);
+        if !there && self.values.len() < self.max && is_allowed(value) {
+            self.values.push(value.into());
+            return true;
+        }
+        there
     }
 }
 

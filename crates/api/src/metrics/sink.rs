@@ -119,8 +119,8 @@ impl Sink {
         self.0.is_some()
     }
 
-    /// Registers counters. An instrument that is there already, with the same labels, is shared; its labels keep the
-    /// values they have. One that cannot be is in [`Sink::problems`], and what it gives counts nothing.
+    /// Registers counters. An instrument that is there already, with the same labels, is shared, and its labels take the
+    /// values of both descriptions, as two instances of a plugin have them. One that cannot be is in [`Sink::problems`], and what it gives counts nothing.
     #[must_use]
     pub fn counters(&self, instrument: Instrument) -> Counters {
         let pick = |any: &Any| if let Any::Counters(table) = any { Some(Arc::clone(table)) } else { None };
@@ -200,7 +200,11 @@ impl Sink {
         let same = pick(known).filter(|table| table.instrument.label_names() == instrument.label_names());
         drop(tables);
         match same {
-            Some(table) => Family::new(table),
+            Some(table) => {
+                let labels = table.instrument.labels.iter().zip(&instrument.labels);
+                labels.for_each(|(known, new)| known.values.absorb(&new.values));
+                Family::new(table)
+            }
             None => {
                 self.problem(Problem::Taken { name });
                 Family::default()

@@ -86,12 +86,14 @@ fn a_set_grows_by_what_the_program_allows_up_to_its_cap() {
 #[test]
 fn an_instrument_is_shared_by_those_who_describe_it_alike() {
     let sink = Sink::new();
-    let values = Values::of(["1"]);
-    let first = sink.counters(Instrument::new("x", "X.").label("a", &values));
-    let second = sink.counters(Instrument::new("x", "X.").label("a", &values));
-    first.with(&["1"]).inc();
-    second.with(&["1"]).inc();
-    assert_eq!(first.with(&["1"]).get(), 2);
+    let x = |value| sink.counters(Instrument::new("x", "X.").label("a", &Values::of([value])));
+    let (first, second) = (x("tcp"), x("tcp/lan"));
+    first.with(&["tcp"]).inc();
+    second.with(&["tcp"]).inc();
+    second.with(&["tcp/lan"]).inc();
+    first.with(&["quic"]).inc();
+    let all = sink.gather();
+    assert_eq!(counts(find(&all, "x_total")), [one("a=tcp", 2), one("a=tcp/lan", 1), one("a=other", 1)]);
     assert_eq!(sink.problems(), []);
 }
 
