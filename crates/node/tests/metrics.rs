@@ -13,7 +13,7 @@ mod support;
 use process::{Node, output, skep, text};
 use serde_json::Value;
 use skep::{
-    Swarm, SwarmBuilder,
+    DialOptions, Swarm, SwarmBuilder,
     api::{
         Code, ConfigSection, Keypair, Multiaddr, PeerId,
         metrics::{Instrument, Series, Sink, Snapshot},
@@ -200,6 +200,25 @@ async fn gates_are_counted_by_what_they_say() {
     let denied = r#"{gate="ip_filter",checkpoint="dial",verdict="deny"} 1"#;
     assert!(verdicts.iter().any(|line| line == denied), "{verdicts:?}");
     assert_eq!(lines(&sink, "skep_dial_addresses_skipped_total"), [r#"{stage="gate",code="denied"} 1"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lookups_of_names_are_counted() {
+    let sink = Sink::new();
+    let builder = sim::on_with(&sim::Sim::new(&MemoryHub::new()), layers_with(builder(&sink)));
+    let table = serde_json::json!({ "hosts": { "here.example": ["203.0.113.1"] } });
+    let section = ConfigSection::from_table("resolver.static", table.as_object().unwrap().clone());
+    let resolver = (skep::policies::resolver::r#static::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let node = builder.resolver("static", resolver).build().unwrap();
+    for name in ["here.example", "nowhere.example"] {
+        let addr = format!("/dns4/{name}/tcp/1").parse().unwrap();
+        let options = DialOptions::default().timeout(Duration::from_secs(1));
+        node.dial_addr_with(&addr, options).await.unwrap_err();
+    }
+    let lookups = lines(&sink, "skep_resolutions_total");
+    let of = |outcome: &str| format!(r#"{{resolver="static",outcome="{outcome}"}} 1"#);
+    assert_eq!(lookups, [of("name_not_found"), of("ok")]);
+    assert_eq!(lines(&sink, "skep_resolution_duration_seconds_count"), [r#"{resolver="static"} 1"#]);
 }
 
 fn series(sink: &Sink) -> usize {

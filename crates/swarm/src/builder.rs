@@ -210,7 +210,7 @@ impl SwarmBuilder {
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let sink = self.cx.metrics;
         let meters = Meters::new(&sink, &self.stack);
-        meters.count_verdicts(&mut self.stack.gates);
+        meters.decorate(&mut self.stack);
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,

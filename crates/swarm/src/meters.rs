@@ -1,12 +1,13 @@
 //! The instruments of a node: what is counted where, under which labels. Every label is bounded: names of plugins,
 //! codes, and protocols of this node's own.
 //!
-//! Call sites are one line each. Steps of the road are counted around their futures in `timed.rs`, gates and the bytes of
-//! links by decorators in `gate.rs` and `bytes.rs`, streams by what goes with each of them in `stream.rs`. What is looked
+//! Call sites are one line each. Steps of the road are counted around their futures in `timed.rs`, gates, the
+//! resolver and the bytes of links by decorators in `gate.rs`, `resolver.rs` and `bytes.rs`, streams by what goes with each of them in `stream.rs`. What is looked
 //! at when metrics are read is in `scrape.rs`. The page `docs/metrics.md` has all of them.
 
 mod bytes;
 mod gate;
+mod resolver;
 mod scrape;
 mod stream;
 mod timed;
@@ -19,8 +20,7 @@ use crate::{
 };
 use skep_api::{
     CloseReason, Code, Side,
-    gate::Gate,
-    metrics::{Counters, Histograms, Instrument, Sink, Unit, Values},
+    metrics::{Counters, Histograms, Instrument, Sink, Unit, Values, transport_bytes},
     security::Role,
     transport::RawLink,
 };
@@ -59,6 +59,7 @@ pub(crate) struct Meters {
     attempts: Counters,
     skipped: Counters,
     verdicts: Counters,
+    resolutions: (Counters, Histograms),
     bytes: Counters,
     streams_opened: Counters,
     streams_agreed: Counters,
@@ -124,7 +125,8 @@ impl Meters {
             attempts,
             skipped,
             verdicts: gate::verdicts(sink, stack),
-            bytes: bytes::counters(sink, &sets.transport),
+            resolutions: resolver::instruments(sink, stack, &QUICK),
+            bytes: transport_bytes(sink, &sets.transport),
             streams_opened,
             streams_agreed,
             streams_closed,
@@ -169,9 +171,10 @@ impl Meters {
         bytes::count(&self.bytes, link, transport)
     }
 
-    /// Counts the verdicts of gates from now on.
-    pub(crate) fn count_verdicts(&self, gates: &mut [Named<dyn Gate>]) {
-        gate::count(&self.verdicts, gates);
+    /// Has the policies of a stack counted from now on.
+    pub(crate) fn decorate(&self, stack: &mut Stack) {
+        gate::count(&self.verdicts, &mut stack.gates);
+        resolver::count(&self.resolutions, stack.resolver.as_mut());
     }
 
     /// A stream was opened by this role's end.

@@ -2,7 +2,7 @@
 
 use skep_api::{
     BoxIo,
-    metrics::{Counter, Counters, Instrument, Sink, Unit, Values},
+    metrics::{Counter, Counters},
     transport::RawLink,
 };
 use std::{
@@ -11,13 +11,6 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-pub(super) fn counters(sink: &Sink, transports: &Values) -> Counters {
-    let help = "Bytes that raw links moved, handshakes and framing included.";
-    let flow = Values::of(["received", "sent"]);
-    let instrument = Instrument::new("skep_transport", help).unit(Unit::Bytes);
-    sink.counters(instrument.label("transport", transports).label("flow", &flow))
-}
 
 /// Counts the bytes of a link from now on. A node without metrics has one layer less.
 pub(super) fn count(bytes: &Counters, mut link: RawLink, transport: &str) -> RawLink {

@@ -80,14 +80,14 @@ impl Meters {
 }
 
 /// Calls `count` when it is dropped, unless [`Unfinished::finish`] came first.
-struct Unfinished<F: FnMut()>(Option<F>);
+pub(super) struct Unfinished<F: FnMut()>(Option<F>);
 
 impl<F: FnMut()> Unfinished<F> {
-    fn new(count: F) -> Self {
+    pub(super) fn new(count: F) -> Self {
         Self(Some(count))
     }
 
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         self.0 = None;
     }
 }
