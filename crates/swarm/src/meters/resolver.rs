@@ -9,11 +9,11 @@ use skep_api::{
     metrics::{Counters, Histograms, Instrument, Sink, Unit, Values},
     resolver::{ResolveError, ResolveErrorKind, Resolver},
 };
-use std::{fmt, slice, sync::Arc};
+use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
 pub(super) fn instruments(sink: &Sink, stack: &Stack, bounds: &[f64]) -> (Counters, Histograms) {
-    let resolvers = names(stack.resolver.as_ref().map_or(&[], slice::from_ref));
+    let resolvers = names(stack.resolver.as_slice());
     let codes = ResolveErrorKind::ALL.iter().map(|kind| kind.code());
     let outcome = Values::of(codes.chain(["ok", CANCELLED]));
     let new = |name, help| Instrument::new(name, help).label("resolver", &resolvers);
