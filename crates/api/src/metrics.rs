@@ -17,14 +17,14 @@
 //! assert_eq!(sink.gather()[0].series.len(), 2);
 //! ```
 //!
-//! # Obligations
+//! # Rules
 //!
-//! * M1. Labels are bounded: each has its [`Values`], named by this node's own code. A peer id, an address or a text
+//! * Labels are bounded: each has its [`Values`], named by this node's own code. A peer id, an address or a text
 //!   from a peer is never one of them.
-//! * M2. A value that is not among them goes to the value `other`; a series beyond the instrument's cap goes to one in
+//! * A value that is not among them goes to the value `other`; a series beyond the instrument's cap goes to one in
 //!   which every label is `other`. Both are counted in `skep_metrics_overflow_total`.
-//! * M3. Nothing is process-global: two nodes have two sinks.
-//! * M4. What is looked at when metrics are read ([`Sink::on_scrape`]) is held weakly, so that it can go.
+//! * Nothing is process-global: two nodes have two sinks.
+//! * What is looked at when metrics are read ([`Sink::on_scrape`]) is held weakly, so that it can go.
 
 mod family;
 mod handle;
