@@ -18,12 +18,18 @@ struct Gauges {
     tasks: Gauge,
     panics: Counter,
     listeners: Gauge,
-    dials: Gauge,
+    peerstore: [Gauge; 3],
+    dials: Dials,
+}
+
+/// The gauges of its dialler.
+struct Dials {
+    in_flight: Gauge,
     running: Gauge,
     queued: Gauge,
-    left_alone: [Gauge; 2],
+    addrs: Gauge,
+    peers: Gauge,
     paths: Vec<(&'static str, Gauge)>,
-    peerstore: [Gauge; 3],
 }
 
 /// The node at one moment; all zero when it is gone.
@@ -64,49 +70,30 @@ impl Moment {
 
 impl Gauges {
     fn new(sink: &Sink, node: &Swarm) -> Self {
-        let plain = |name, help| sink.gauges(Instrument::new(name, help)).with(&[]);
-        let by = |name, help, label, values: &[&str]| {
-            let gauges = sink.gauges(Instrument::new(name, help).label(label, &Values::of(values)));
-            move |value: &str| gauges.with(&[value])
-        };
         let version = env!("CARGO_PKG_VERSION");
-        by("skep_node", "Always 1, with the version of this node.", "version", &[version])(version).set(1);
-        let direction = ["inbound", "outbound"];
-        let connections = by("skep_connections", "Connections that are registered.", "direction", &direction);
-        let attempts = ["running", "queued"];
-        let attempts =
-            by("skep_dial_attempts_open", "Addresses that are tried, or wait for it.", "state", &attempts);
-        let left = by(
-            "skep_dial_left_alone",
-            "Addresses and peers that are not dialled because they failed.",
-            "what",
-            &["addresses", "peers"],
-        );
+        let about = "Always 1, with the version of this node.";
+        by(sink, "skep_node", about, ("version", &[version]))(version).set(1);
+        let direction = ("direction", &["inbound", "outbound"][..]);
+        let connections = by(sink, "skep_connections", "Connections that are registered.", direction);
         let entries = ["peers", "addresses", "records"];
-        let peerstore = by("skep_peerstore_entries", "What the peer store has.", "what", &entries);
-        let paths: Vec<_> = node.dial_state().paths.iter().map(|path| path.path).collect();
-        let closed = "1 while a kind of path is not dialled because it swallows dials, otherwise 0.";
-        let path = by("skep_dial_path_closed", closed, "path", &paths);
-        let panics = Instrument::new("skep_task_panics", "Tasks that panicked.");
+        let peerstore = by(sink, "skep_peerstore_entries", "What the peer store has.", ("what", &entries));
+        let plain = |name, help| plain(sink, name, help);
+        let permits = "Permits in use: connections, and handshakes under way.";
         Self {
             inbound: connections("inbound"),
             outbound: connections("outbound"),
             peers: plain("skep_peers", "Peers with at least one connection."),
             streams: plain("skep_streams", "Streams that are open."),
-            permits: plain("skep_connection_permits", "Permits in use: connections and their handshakes."),
+            permits: plain("skep_connection_permits", permits),
             max_permits: plain(
                 "skep_connection_permits_limit",
                 "Permits there are: `swarm.max_connections`.",
             ),
             tasks: plain("skep_tasks", "Tasks that run."),
-            panics: sink.counters(panics).with(&[]),
+            panics: sink.counters(Instrument::new("skep_task_panics", "Tasks that panicked.")).with(&[]),
             listeners: plain("skep_listeners", "Listeners that are bound."),
-            dials: plain("skep_dials_in_flight", "Dials under way that can be joined."),
-            running: attempts("running"),
-            queued: attempts("queued"),
-            left_alone: [left("addresses"), left("peers")],
-            paths: paths.into_iter().map(|name| (name, path(name))).collect(),
             peerstore: entries.map(peerstore),
+            dials: Dials::new(sink, &node.dial_state()),
         }
     }
 
@@ -120,21 +107,62 @@ impl Gauges {
         set(&self.tasks, now.metrics.tasks);
         self.panics.raise_to(now.metrics.panics);
         set(&self.listeners, now.listeners);
-        set(&self.dials, now.dials.in_flight);
-        set(&self.running, now.dials.outstanding);
-        set(&self.queued, now.dials.queued);
-        let [addrs, peers] = &self.left_alone;
-        set(addrs, now.dials.addrs.len());
-        set(peers, now.dials.peers.len());
-        for (name, gauge) in &self.paths {
-            let closed = now.dials.paths.iter().any(|path| path.path == *name && path.closed);
-            gauge.set(closed.into());
-        }
         let [peers, addrs, records] = &self.peerstore;
         set(peers, now.peerstore.peers);
         set(addrs, now.peerstore.addrs);
         set(records, now.peerstore.records);
+        self.dials.set(&now.dials);
     }
+}
+
+impl Dials {
+    fn new(sink: &Sink, now: &DialState) -> Self {
+        let states = ("state", &["running", "queued"][..]);
+        let attempts = "Addresses that are tried, or wait for it.";
+        let attempts = by(sink, "skep_dial_attempts_open", attempts, states);
+        let what = ("what", &["addresses", "peers"][..]);
+        let left = "Addresses and peers that are not dialled because they failed.";
+        let left = by(sink, "skep_dial_left_alone", left, what);
+        let paths: Vec<_> = now.paths.iter().map(|path| path.path).collect();
+        let closed = "1 while a kind of path is not dialled because it swallows dials, otherwise 0.";
+        let closed = by(sink, "skep_dial_path_closed", closed, ("path", &paths));
+        Self {
+            in_flight: plain(sink, "skep_dials_in_flight", "Dials under way that can be joined."),
+            running: attempts("running"),
+            queued: attempts("queued"),
+            addrs: left("addresses"),
+            peers: left("peers"),
+            paths: paths.into_iter().map(|name| (name, closed(name))).collect(),
+        }
+    }
+
+    fn set(&self, now: &DialState) {
+        set(&self.in_flight, now.in_flight);
+        set(&self.running, now.outstanding);
+        set(&self.queued, now.queued);
+        set(&self.addrs, now.addrs.len());
+        set(&self.peers, now.peers.len());
+        for (name, gauge) in &self.paths {
+            let closed = now.paths.iter().any(|path| path.path == *name && path.closed);
+            gauge.set(closed.into());
+        }
+    }
+}
+
+/// A gauge without labels.
+fn plain(sink: &Sink, name: &'static str, help: &'static str) -> Gauge {
+    sink.gauges(Instrument::new(name, help)).with(&[])
+}
+
+/// The gauges of one label, by its value.
+fn by(
+    sink: &Sink,
+    name: &'static str,
+    help: &'static str,
+    (label, values): (&'static str, &[&str]),
+) -> impl Fn(&str) -> Gauge + use<> {
+    let gauges = sink.gauges(Instrument::new(name, help).label(label, &Values::of(values)));
+    move |value| gauges.with(&[value])
 }
 
 fn set(gauge: &Gauge, value: usize) {
