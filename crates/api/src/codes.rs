@@ -33,6 +33,21 @@ impl Code {
     /// The muxer or transport cannot carry codes, or the other side sent none.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
+    /// The codes that have a word.
+    pub const NAMED: [Self; 11] = [
+        Self::NONE,
+        Self::PROTOCOL_NEGOTIATION_FAILED,
+        Self::RESOURCE_LIMIT,
+        Self::RATE_LIMITED,
+        Self::PROTOCOL_VIOLATION,
+        Self::SUPPLANTED,
+        Self::GARBAGE_COLLECTED,
+        Self::SHUTDOWN,
+        Self::GATED,
+        Self::DROPPED,
+        Self::UNKNOWN,
+    ];
+
     /// A short word for the code, stable enough for a metric label; `None` for numbers without a meaning here.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {

@@ -1,6 +1,6 @@
 //! What a node gives to the plugins it is assembled from.
 
-use crate::{Keypair, Multiaddr, PeerId, PublicKey};
+use crate::{Keypair, Multiaddr, PeerId, PublicKey, metrics::Sink};
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -46,13 +46,22 @@ pub struct BuildCx {
     pub identity: NodeIdentity,
     /// Where background tasks run.
     pub tasks: TaskScope,
+    /// Where the node keeps its metrics; detached where nobody looks at them.
+    pub metrics: Sink,
 }
 
 impl BuildCx {
-    /// A context for one node.
+    /// A context for one node, without metrics.
     #[must_use]
     pub fn new(identity: Keypair, tasks: TaskScope) -> Self {
-        Self { identity: NodeIdentity(Arc::new(identity)), tasks }
+        Self { identity: NodeIdentity(Arc::new(identity)), tasks, metrics: Sink::default() }
+    }
+
+    /// The same with metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Sink) -> Self {
+        self.metrics = metrics;
+        self
     }
 }
 

@@ -25,6 +25,7 @@ pub mod error;
 pub mod escape;
 pub mod gate;
 pub mod io;
+pub mod metrics;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;

@@ -6,20 +6,22 @@ use crate::{
 };
 use skep::{
     DialOptions, NetStream, Swarm, SwarmBuilder, SwarmConn,
-    api::{Code, ConfigSection, Keypair, Multiaddr},
+    api::{Code, ConfigSection, Keypair, Multiaddr, metrics::Sink},
     swarm::Settings,
 };
 use std::sync::Arc;
 
-/// The stacks that `--stack` takes.
-pub(crate) const STACKS: [&str; 1] = ["tcp-noise-yamux"];
+/// The stacks that `--stack` takes; the last one counts for a sink of metrics.
+pub(crate) const STACKS: [&str; 2] = ["tcp-noise-yamux", METERED];
+const METERED: &str = "tcp-noise-yamux-metrics";
 
 /// A fresh node with its own identity.
 pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
     if !STACKS.contains(&stack) {
         return Err(Failure::Stack { asked: stack.into() });
     }
-    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    let sink = if stack == METERED { Sink::new() } else { Sink::default() };
+    let builder = SwarmBuilder::new(Keypair::generate_ed25519()).metrics(sink);
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     // The benchmark opens more of both than a node on the default profile would let one peer have.

@@ -9,6 +9,7 @@ pub mod plugins;
 
 pub use memory::keep_freed_memory;
 pub use skep_api as api;
+pub use skep_metrics_prometheus as metrics_prometheus;
 pub use skep_muxer_yamux as muxer_yamux;
 pub use skep_policies as policies;
 pub use skep_protocols as protocols;

@@ -8,8 +8,14 @@
 
 use std::{fs, path::PathBuf};
 
-const DOCUMENTS: [&str; 5] =
-    ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/configuration.md", "docs/plugins.md"];
+const DOCUMENTS: [&str; 6] = [
+    "ARCHITECTURE.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/configuration.md",
+    "docs/metrics.md",
+    "docs/plugins.md",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")

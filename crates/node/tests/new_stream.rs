@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    ECHO, layers_with,
+    ECHO, layers_around,
     sim::{Sim, listener, on, on_with},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,7 +144,7 @@ async fn one_that_has_just_died_falls_through_to_the_next_and_then_to_a_dial() {
     let (peer, at) = listener(&hub).await;
     let broken = Arc::new(AtomicUsize::new(0));
     let brittle = Arc::clone(&broken);
-    let layers = layers_with(|inner| Arc::new(Brittle { inner, broken: brittle }));
+    let layers = layers_around(|inner| Arc::new(Brittle { inner, broken: brittle }));
     let node = on_with(&Sim::new(&hub), layers).selector("oldest", Arc::new(Oldest)).build().unwrap();
     let id = peer.peer_id();
     node.peerstore().unwrap().add_addrs(&id, &[at], Ttl::For(Duration::from_secs(86_400)));

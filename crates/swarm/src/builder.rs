@@ -3,6 +3,7 @@
 use crate::{
     dial::{DialSettings, Dialer, RetryConfig},
     handlers::{HandlerError, HandlerLimits, Handlers},
+    meters::{self, Meters},
     permits::Permits,
     settings::Settings,
     stack::{Named, Stack},
@@ -13,6 +14,7 @@ use crate::{
 use skep_api::{
     BuildCx, Keypair,
     gate::Gate,
+    metrics::Sink,
     muxer::Muxer,
     peerstore::{PeerStore, PeerStoreError},
     protocol::ProtocolHandler,
@@ -76,6 +78,14 @@ impl SwarmBuilder {
             dial: DialSettings::default(),
             retry: RetryConfig::default(),
         }
+    }
+
+    /// Sets where the node and its plugins keep their metrics. Plugins learn of it from [`SwarmBuilder::build_cx`], so
+    /// this comes before they are built. Each node has a sink of its own.
+    #[must_use]
+    pub fn metrics(mut self, sink: Sink) -> Self {
+        self.cx = self.cx.with_metrics(sink);
+        self
     }
 
     /// What plugins of this node are built with.
@@ -194,7 +204,7 @@ impl SwarmBuilder {
     ///
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
-    pub fn build(self) -> Result<Swarm, BuildError> {
+    pub fn build(mut self) -> Result<Swarm, BuildError> {
         check(&self.stack)?;
         if let Some(store) = &self.stack.peerstore {
             store.object.open().map_err(|e| BuildError::PeerStore(store.name.clone(), e))?;
@@ -204,7 +214,10 @@ impl SwarmBuilder {
             handlers.add(&protocol.object, HandlerLimits::default())?;
         }
         let stream_room = Arc::new(Semaphore::new(self.settings.max_outbound_streams_total as usize));
-        Ok(Swarm(Arc::new(Inner {
+        let sink = self.cx.metrics;
+        let meters = Meters::new(&sink, &self.stack);
+        meters.decorate(&mut self.stack);
+        let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,
             permits: Permits::new(self.settings.max_connections, self.settings.max_pending_inbound),
@@ -213,6 +226,7 @@ impl SwarmBuilder {
             stack: self.stack,
             tasks: self.tasks,
             handlers,
+            meters,
             connections: Mutex::default(),
             listeners: Mutex::default(),
             total: AtomicUsize::new(0),
@@ -222,7 +236,9 @@ impl SwarmBuilder {
             events: Arc::default(),
             next_id: AtomicU64::new(1),
             pruning: AtomicBool::new(false),
-        })))
+        }));
+        meters::watch(&sink, &swarm);
+        Ok(swarm)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod error;
 pub mod events;
 mod handlers;
 mod listen;
+mod meters;
 mod muxed;
 mod net_stream;
 mod permits;

@@ -202,8 +202,13 @@ impl Run {
         self.node.tasks.spawn("inbound upgrade", async move {
             let upgrade = inbound::accept(&node, incoming, permit, &name);
             match node.tasks.cancelled().run_until_cancelled(upgrade).await {
-                Some(Ok(established)) => drop(node.register(established)),
+                Some(Ok(established)) => {
+                    if let Err(error) = node.register(established) {
+                        node.meters.inbound_failed(&name, &error);
+                    }
+                }
                 Some(Err(error)) => {
+                    node.meters.inbound_failed(&name, &error);
                     let text = skep_api::error::chain(&error);
                     tracing::debug!(%remote, error = %text, "An inbound connection failed.");
                     node.emit(&Event::InboundFailed { remote, error: Arc::new(error) });

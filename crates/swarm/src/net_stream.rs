@@ -246,6 +246,9 @@ impl NetStream {
                 Some(ended) => Dead::Ended(ended.clone()),
                 None => Dead::Other(error.kind()),
             };
+            if matches!(dead, Dead::Refused) {
+                self.muxed.lock().refused();
+            }
             let error = self.error_of(&dead);
             self.dead = Some(dead);
             self.agree();

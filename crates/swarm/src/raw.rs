@@ -84,6 +84,7 @@ impl Inner {
         progress.at(Stage::Connect, GIVEN);
         let upgrade = Upgrade {
             stack: &self.stack,
+            meters: &self.meters,
             role,
             transport: GIVEN,
             expected,

@@ -139,6 +139,7 @@ impl Inner {
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, muxed: Muxed, permit: Permit) {
+        self.meters.connection_opened(&shared.info);
         let leaving = Leaving::new(Arc::clone(self), Arc::clone(shared), permit);
         self.tasks.spawn("connection", leaving.run(muxed));
         for handler in self.handlers.snapshot().distinct() {
@@ -166,6 +167,7 @@ impl Inner {
                 self.remember_loss(shared);
             }
         }
+        self.meters.connection_closed(&shared.info, shared.opened_at, &reason);
         // Whoever waits for the end finds it off the table.
         shared.reason.send_replace(Some(reason.clone()));
         self.emit(&Event::Disconnected { id: shared.id, peer, reason });

@@ -7,6 +7,7 @@ use crate::{
     events::{Event, EventKinds, Events, Subscribers},
     handlers::{Closure, HandlerError, HandlerLimits, Handlers},
     listen::{Bound, ListenOutcome, ListenerInfo},
+    meters::Meters,
     permits::Permits,
     settings::Settings,
     stack::Stack,
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) permits: Permits,
     pub(crate) dialer: Dialer,
     pub(crate) handlers: Handlers,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) connections: Mutex<HashMap<PeerId, Vec<SwarmConn>>>,
     /// How many of these there are.
     pub(crate) total: AtomicUsize,

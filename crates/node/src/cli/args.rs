@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use skep_api::{Multiaddr, PeerId, address, config::DurationText};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// A libp2p node assembled from plugins and a profile.
 ///
@@ -89,6 +89,10 @@ pub(crate) struct RunArgs {
     /// Offer a control socket at this path, for commands such as `skep backoff`; without it there is none.
     #[arg(long, value_name = "PATH", env = "SKEP_CONTROL", hide_env_values = true)]
     pub control: Option<PathBuf>,
+    /// Offer metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9100; port 0 takes a free one. Whoever can
+    /// reach the address can read them. Without it nothing is counted.
+    #[arg(long, value_name = "ADDR", env = "SKEP_METRICS", hide_env_values = true, value_parser = socket)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Which running node is meant.
@@ -217,6 +221,10 @@ fn target(text: &str) -> Result<DialTarget, String> {
     let help =
         "an address begins with /, as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…; a peer id is such as 12D3Koo…";
     text.parse().map(DialTarget::Peer).map_err(|e| format!("{e}; {help}"))
+}
+
+fn socket(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an IP address and a port are needed, such as 127.0.0.1:9100 or [::1]:9100")
 }
 
 fn limit(text: &str) -> Result<DurationText, &'static str> {

@@ -2,7 +2,7 @@
 
 use super::{Failure, args::SourceArgs, key};
 use skep::plugins;
-use skep_api::TaskScope;
+use skep_api::{TaskScope, metrics::Sink};
 use skep_swarm::{
     Swarm, SwarmBuilder,
     assemble::Assembly,
@@ -54,12 +54,17 @@ impl Context {
         Ok(Profile::load(&sources)?)
     }
 
-    /// Makes the node.
+    /// Makes the node, without metrics.
     pub(crate) fn node(&self) -> Result<Node, Failure> {
+        self.node_with(Sink::default())
+    }
+
+    /// Makes the node, which counts for `metrics`.
+    pub(crate) fn node_with(&self, metrics: Sink) -> Result<Node, Failure> {
         let (registry, profile) = (self.registry()?, self.profile()?);
         // First the mistakes, all of them; then the key, which may write a file.
         profile.check(&registry, fd_limit())?;
-        let builder = SwarmBuilder::new(key::load(&profile.identity()?)?);
+        let builder = SwarmBuilder::new(key::load(&profile.identity()?)?).metrics(metrics);
         let tasks = builder.build_cx().tasks.clone();
         let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
         let swarm = builder

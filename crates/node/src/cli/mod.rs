@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     Protocol(#[from] skep_api::protocol::ProtocolError),
     #[error(transparent)]
     Control(#[from] skep::control::ControlError),
+    #[error(transparent)]
+    Metrics(#[from] skep::metrics_prometheus::ServeError),
     #[error("the addresses are those of two peers, {0} and {1}, and one dial is for one peer")]
     SeveralPeers(skep_api::PeerId, skep_api::PeerId),
     #[error("cannot {0}")]
@@ -57,6 +59,7 @@ impl Failure {
         match self {
             Self::Key(error) => error.advice(),
             Self::Control(error) => Some(error.advice()),
+            Self::Metrics(error) => Some(error.advice().into()),
             Self::Listen(error) => Some(error.cause.advice().into()),
             Self::Build(skep_swarm::BuildError::PeerStore(_, error)) => Some(error.kind().advice().into()),
             _ => None,

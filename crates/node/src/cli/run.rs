@@ -8,27 +8,38 @@ use super::{
     text::{count, faint, heading, print, time},
 };
 use serde_json::json;
-use skep::control::{self, status::About};
-use skep_api::{Multiaddr, multiaddr::Protocol};
+use skep::{
+    control::{self, status::About},
+    metrics_prometheus,
+};
+use skep_api::{Multiaddr, metrics::Sink, multiaddr::Protocol};
 use skep_swarm::{DrainReport, ShutdownReport, Stack, Swarm};
-use std::path::{Path, absolute};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf, absolute},
+};
 use tokio::time::Instant;
 
 pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     // Before anything is printed: a script may send a signal as soon as it has read the address.
     let mut signals = Signals::catch().map_err(|e| Failure::Io("catch signals".into(), e))?;
-    let node = cx.node()?;
+    let sink = args.metrics.map_or_else(Sink::default, |_| Sink::new());
+    let node = cx.node_with(sink.clone())?;
     let swarm = &node.swarm;
     if let Some(path) = &args.control {
         let about = About::new(node.profile.name(), &node.assembly.plan.show());
         control::serve(path, swarm, about, &node.tasks).await?;
     }
+    let metrics = match args.metrics {
+        Some(addr) => Some(serve_metrics(addr, &sink, &node).await?),
+        None => None,
+    };
     let mut addrs = Vec::new();
     for addr in &node.assembly.listen {
         addrs.extend(swarm.listen(addr).await?);
     }
     let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.with(Protocol::P2p(swarm.peer_id()))).collect();
-    running(&node, &addrs, args.control.as_deref(), cx.json)?;
+    running(&node, &Offered { addrs, control: args.control.as_deref(), metrics }, cx.json)?;
     let signal = signals.next().await;
     let (begun, connections) = (Instant::now(), swarm.total_connections());
     stopping(swarm, signal, cx.json)?;
@@ -45,11 +56,34 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     stopped(&report, signal, cx.json)
 }
 
-fn running(node: &Node, addrs: &[Multiaddr], control: Option<&Path>, as_json: bool) -> Result<(), Failure> {
+async fn serve_metrics(addr: SocketAddr, sink: &Sink, node: &Node) -> Result<SocketAddr, Failure> {
+    for problem in sink.problems() {
+        tracing::error!(%problem, "A metric of a plugin is not counted.");
+    }
+    Ok(metrics_prometheus::serve(addr, sink, &node.tasks).await?)
+}
+
+/// Where the node can be reached.
+struct Offered<'a> {
+    addrs: Vec<Multiaddr>,
+    control: Option<&'a Path>,
+    metrics: Option<SocketAddr>,
+}
+
+impl Offered<'_> {
+    /// For whoever is in another folder.
+    fn control(&self) -> Option<PathBuf> {
+        self.control.map(|path| absolute(path).unwrap_or_else(|_| path.into()))
+    }
+
+    fn metrics(&self) -> Option<String> {
+        self.metrics.map(|addr| format!("http://{addr}/metrics"))
+    }
+}
+
+fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Failure> {
     let Node { swarm, profile, .. } = node;
-    let layers = layers(&node.assembly.stack);
-    // For whoever is in another folder.
-    let control = control.map(|path| absolute(path).unwrap_or_else(|_| path.into()));
+    let (addrs, layers) = (&offered.addrs, layers(&node.assembly.stack));
     if as_json {
         let layers = layers
             .iter()
@@ -57,7 +91,8 @@ fn running(node: &Node, addrs: &[Multiaddr], control: Option<&Path>, as_json: bo
         return print(
             json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
             "addresses": addrs, "layers": layers.collect::<Vec<_>>(),
-            "control": control.map(|path| path.to_string_lossy().into_owned()) }),
+            "control": offered.control().map(|path| path.to_string_lossy().into_owned()),
+            "metrics": offered.metrics() }),
         );
     }
     let mut lines =
@@ -72,8 +107,11 @@ fn running(node: &Node, addrs: &[Multiaddr], control: Option<&Path>, as_json: bo
     if addrs.is_empty() {
         lines.push("  nothing: the node only dials (`listen` is empty)".into());
     }
-    if let Some(path) = control {
+    if let Some(path) = offered.control() {
         lines.push(format!("\n{}\n  {}", heading("control socket"), path.display()));
+    }
+    if let Some(url) = offered.metrics() {
+        lines.push(format!("\n{}\n  {url}", heading("metrics")));
     }
     lines.push(format!("\n{}", faint("Ctrl-C stops the node.")));
     print(lines.join("\n"))

@@ -68,12 +68,20 @@ impl ProtocolHandler for Tests {
 
 /// A builder with noise, yamux and the protocols above, but no transport yet.
 pub(crate) fn layers() -> SwarmBuilder {
-    layers_with(|yamux| yamux)
+    layers_with(SwarmBuilder::new(Keypair::generate_ed25519()))
 }
 
-/// The same, with something around the muxer.
-pub(crate) fn layers_with(around: impl FnOnce(Arc<dyn Muxer>) -> Arc<dyn Muxer>) -> SwarmBuilder {
-    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+/// The same over a builder that has no layers yet.
+pub(crate) fn layers_with(builder: SwarmBuilder) -> SwarmBuilder {
+    layers_of(builder, |yamux| yamux)
+}
+
+/// The same with something around the muxer.
+pub(crate) fn layers_around(around: impl FnOnce(Arc<dyn Muxer>) -> Arc<dyn Muxer>) -> SwarmBuilder {
+    layers_of(SwarmBuilder::new(Keypair::generate_ed25519()), around)
+}
+
+fn layers_of(builder: SwarmBuilder, around: impl FnOnce(Arc<dyn Muxer>) -> Arc<dyn Muxer>) -> SwarmBuilder {
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     builder

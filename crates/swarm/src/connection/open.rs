@@ -87,7 +87,8 @@ impl Shared {
         protocols: &[String],
         guard: StreamGuard,
     ) -> Result<NetStream, ProtocolError> {
-        let muxed = Muxed::new(self.conn.open().await.map_err(not_opened)?);
+        let stream = self.conn.open().await.map_err(not_opened)?;
+        let muxed = Muxed::new(stream, Some(node.meters.stream(Role::Dialer)));
         let (protocol, io) = match negotiate::negotiate(muxed.clone(), Role::Dialer, protocols).await {
             Ok(agreed) => agreed,
             Err(error) => {
@@ -101,6 +102,7 @@ impl Shared {
             muxed.lock().reset(Code::RESOURCE_LIMIT);
             return Err(limited(limit));
         }
+        muxed.lock().agreed(&protocol);
         Ok(NetStream::new(io, muxed, protocol, Role::Dialer, guard))
     }
 }

@@ -34,14 +34,17 @@ pub(super) async fn accept_loop(shared: Arc<Shared>) {
         match shared.enter(Role::Listener, None) {
             Ok(guard) => node.tasks.spawn("stream", serve(Arc::clone(&shared), stream, guard)),
             Err(NoStream::Closed) => stream.reset(Code::NONE),
-            Err(NoStream::Limit(limit)) => refuse(&shared, &mut *stream, &limit),
+            Err(NoStream::Limit(limit)) => {
+                node.meters.stream_refused();
+                log_refusal(&shared, &limit);
+                stream.reset(Code::RESOURCE_LIMIT);
+            }
         }
     }
 }
 
-fn refuse(shared: &Shared, stream: &mut dyn MuxedStream, limit: &LimitExceeded) {
+fn log_refusal(shared: &Shared, limit: &LimitExceeded) {
     tracing::debug!(peer = %shared.info.peer, %limit, "A stream of the peer was refused.");
-    stream.reset(Code::RESOURCE_LIMIT);
 }
 
 /// Agrees on a protocol for an inbound stream and serves it. Agreeing is bounded by time.
@@ -50,12 +53,17 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     // A boxed future, so that what agreeing needs is given back when serving begins.
     let agreed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(agree(&node, stream));
     let Some((served, protocol, io, muxed)) = agreed.await else { return };
+    muxed.lock().agreed(&protocol);
     let place = match served.place(&shared, &protocol) {
         Ok(place) => place,
-        Err(limit) => return refuse(&shared, &mut **muxed.lock(), &limit),
+        Err(limit) => {
+            log_refusal(&shared, &limit);
+            return muxed.lock().reset(Code::RESOURCE_LIMIT);
+        }
     };
     if let Err(limit) = guard.agreed(&protocol, served.handler.keeps_alive(), place) {
-        return refuse(&shared, &mut **muxed.lock(), &limit);
+        log_refusal(&shared, &limit);
+        return muxed.lock().reset(Code::RESOURCE_LIMIT);
     }
     drop(node);
     let stream = NetStream::new(io, muxed, Arc::clone(&protocol), Role::Listener, guard);
@@ -73,7 +81,7 @@ async fn agree(
     stream: Box<dyn MuxedStream>,
 ) -> Option<(Served, Arc<str>, Agreed<Muxed>, Muxed)> {
     let handlers = node.handlers.snapshot();
-    let muxed = Muxed::new(stream);
+    let muxed = Muxed::new(stream, Some(node.meters.stream(Role::Listener)));
     let agree = negotiate::negotiate(muxed.clone(), Role::Listener, handlers.protocols());
     let Ok(Ok((protocol, io))) = tokio::time::timeout(node.settings.stream_timeout.0, agree).await else {
         muxed.lock().reset(Code::PROTOCOL_NEGOTIATION_FAILED);

@@ -42,20 +42,20 @@ impl Attempt {
     pub(super) async fn run(self, node: Arc<Inner>) -> Attempted {
         let Self { line, target, expected, priority, progress, cut } = self;
         progress.at(Stage::Queue, "");
-        let result = match node.dialer.budget.acquire(priority, target.addr()).await {
-            Ok(_slot) => {
-                let limit = node.dialer.address_timeout(target.addr());
-                let begun = Instant::now();
-                let connect = outbound::connect(&node, target.clone(), expected, limit, &progress);
-                // A plugin that panics over one address does not cost the peer the others.
-                let connect = AssertUnwindSafe(connect).catch_unwind();
-                match cut.run_until_cancelled(connect).await {
-                    Some(ended) => ended.unwrap_or_else(|_| Err(progress.panicked())),
-                    None => Err(progress.timed_out(begun.elapsed())),
-                }
+        let attempt = async {
+            let full = |full| AttemptError::new(Stage::Queue, "", Cause::Overloaded(full));
+            let _slot = node.dialer.budget.acquire(priority, target.addr()).await.map_err(full)?;
+            let limit = node.dialer.address_timeout(target.addr());
+            let begun = Instant::now();
+            let connect = outbound::connect(&node, target.clone(), expected, limit, &progress);
+            // A plugin that panics over one address does not cost the peer the others.
+            let connect = AssertUnwindSafe(connect).catch_unwind();
+            match cut.run_until_cancelled(connect).await {
+                Some(ended) => ended.unwrap_or_else(|_| Err(progress.panicked())),
+                None => Err(progress.timed_out(begun.elapsed())),
             }
-            Err(full) => Err(AttemptError::new(Stage::Queue, "", Cause::Overloaded(full))),
         };
+        let result = node.meters.attempt(target.transport(), &progress, attempt).await;
         Attempted { line, target, result }
     }
 }

@@ -254,6 +254,7 @@ impl Drop for Flight {
         if let Some((key, id)) = &self.place {
             self.node.dialer.flights.leave(key, *id, || true);
         }
+        self.lines.all.iter().filter_map(Line::skipped).for_each(|why| self.node.meters.skipped(why));
         let there = self.peer.is_some_and(|peer| self.node.acceptable(&peer, Accept::Any).is_some());
         if self.won.is_none() && !there && !self.node.tasks.cancelled().is_cancelled() {
             let running = |line: &&Line| matches!(line.state, LineState::Running) || line.is_silent();

@@ -161,7 +161,13 @@ impl Line {
 
     /// Whether it was passed over, which another request may see differently.
     pub(super) fn is_skipped(&self) -> bool {
-        matches!(self.state, LineState::Done(AddrOutcome::Skipped(_)))
+        self.skipped().is_some()
+    }
+
+    /// Why it was passed over, if it was.
+    pub(super) fn skipped(&self) -> Option<&AttemptError> {
+        let LineState::Done(AddrOutcome::Skipped(why)) = &self.state else { return None };
+        Some(why)
     }
 
     /// Whether it has not come to its end.

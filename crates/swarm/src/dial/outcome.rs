@@ -31,7 +31,9 @@ impl Flight {
         let register = || self.node.register(established);
         let registered = catch_unwind(AssertUnwindSafe(register));
         let panicked = |_| Err(AttemptError::new(Stage::Gate, "", Cause::Panicked));
-        match registered.unwrap_or_else(panicked) {
+        let registered = registered.unwrap_or_else(panicked);
+        self.node.meters.registered(target.transport(), &registered);
+        match registered {
             Ok(connection) => self.connected(line, &connection),
             Err(error) => {
                 self.failed(line, target, error);

@@ -77,6 +77,14 @@ impl Inner {
         target: Target,
         options: DialOptions,
     ) -> Result<Dialed, DialError> {
+        self.meters.dial(self.connection_to(target, options)).await
+    }
+
+    async fn connection_to(
+        self: &Arc<Self>,
+        target: Target,
+        options: DialOptions,
+    ) -> Result<Dialed, DialError> {
         let peer = target.peer();
         let refuse = |cause| Err(DialError::refused(peer, cause));
         if self.tasks.cancelled().is_cancelled() {

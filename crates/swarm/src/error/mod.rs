@@ -1,6 +1,7 @@
 //! Why a connection did not come to be: where on the road it ended, by which plugin, and the cause.
 
 mod cause;
+pub(crate) mod codes;
 
 pub use crate::dial::{AddrOutcome, AddrReport, DialError, DialReport, SwarmDialAllFailedError};
 pub use cause::Cause;
@@ -31,6 +32,18 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the order of the road.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Filter,
+        Self::Resolve,
+        Self::Queue,
+        Self::Connect,
+        Self::Security,
+        Self::Peer,
+        Self::Muxer,
+        Self::Gate,
+    ];
+
     /// The stable word of the stage.
     #[must_use]
     pub fn name(self) -> &'static str {

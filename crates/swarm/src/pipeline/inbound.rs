@@ -37,8 +37,9 @@ pub(crate) async fn accept(
             .map_err(|e| AttemptError::new(Stage::Connect, transport, Cause::Transport(e)))?;
         let upgrade = Upgrade {
             stack: &node.stack,
-            role: Role::Listener,
+            meters: &node.meters,
             transport,
+            role: Role::Listener,
             expected: None,
             local_peer: node.local_peer,
             begun,

@@ -31,13 +31,14 @@ pub(crate) async fn connect(
         request.expected = expected.as_ref();
         node.grant(&mut permit, &request)?;
         progress.start();
-        progress.at(Stage::Connect, target.transport());
         let transport = target.transport().to_string();
+        progress.at(Stage::Connect, &transport);
         let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             stack: &node.stack,
-            role: Role::Dialer,
+            meters: &node.meters,
             transport: &transport,
+            role: Role::Dialer,
             expected,
             local_peer: node.local_peer,
             begun,

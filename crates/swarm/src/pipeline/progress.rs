@@ -56,6 +56,11 @@ impl Progress {
         self.lock().at.as_ref().map_or(Stage::Queue, |(stage, _)| *stage)
     }
 
+    /// The plugin in whose hands it is; empty where it is the framework itself.
+    pub(crate) fn plugin(&self) -> String {
+        self.lock().at.as_ref().map(|(_, plugin)| plugin.clone()).unwrap_or_default()
+    }
+
     /// The error of an attempt that a deadline has ended where it is.
     pub(crate) fn timed_out(&self, after: Duration) -> AttemptError {
         let (stage, plugin) = self.lock().at.clone().unwrap_or((Stage::Queue, String::new()));

@@ -3,6 +3,7 @@
 use super::{admit, negotiate, progress::Progress};
 use crate::{
     error::{AttemptError, Cause, Stage},
+    meters::Meters,
     permits::Permit,
     stack::Stack,
 };
@@ -57,9 +58,10 @@ pub struct ConnectionInfo {
 #[derive(Debug)]
 pub(crate) struct Upgrade<'a> {
     pub(crate) stack: &'a Stack,
-    pub(crate) role: Role,
+    pub(crate) meters: &'a Meters,
     /// The plugin that made the link.
     pub(crate) transport: &'a str,
+    pub(crate) role: Role,
     pub(crate) expected: Option<PeerId>,
     pub(crate) local_peer: PeerId,
     pub(crate) begun: Instant,
@@ -93,14 +95,17 @@ impl Upgrade<'_> {
 
     async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
         self.progress.at(Stage::Security, "");
-        let (security, secured) = self.secure(link.io).await?;
+        let link = self.meters.count_bytes(link, self.transport);
+        let step = (Stage::Security, self.role);
+        let (security, secured) = self.meters.handshake(step, self.progress, self.secure(link.io)).await?;
         let peer = secured.verified().peer();
         self.progress.at(Stage::Peer, "");
         self.check_peer(peer, &link.remote)?;
         self.progress.at(Stage::Muxer, "");
         self.check_muxers(secured.peer_muxers())?;
         let (io, verified, early) = secured.into_parts();
-        let (muxer, muxed) = self.mux(io, early.as_deref()).await?;
+        let (step, mux) = ((Stage::Muxer, self.role), self.mux(io, early.as_deref()));
+        let (muxer, muxed) = self.meters.handshake(step, self.progress, mux).await?;
         let info = ConnectionInfo {
             role: self.role,
             peer,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub const PREFIX: &str = "SKEP_";
 
 /// Variables that stand for flags and are no keys of a profile.
-pub const RESERVED: [&str; 4] = ["SKEP_CONFIG", "SKEP_CONTROL", "SKEP_LOG", "SKEP_PROFILE"];
+pub const RESERVED: [&str; 5] = ["SKEP_CONFIG", "SKEP_CONTROL", "SKEP_LOG", "SKEP_METRICS", "SKEP_PROFILE"];
 
 /// One layer per variable, so that each value knows its variable; errors go to `errors`.
 pub(super) fn layers(env: &[(String, String)], errors: &mut Vec<ConfigError>) -> Vec<Layer> {
