@@ -2,7 +2,7 @@
 
 use super::{
     fixture::Fixture,
-    voice::{Line, is_all, is_closed, is_cut_short, is_lost, is_reason, settle},
+    voice::{End, Line, Voice, is_all, is_closed, is_cut_short, is_lost, is_reason, settle},
 };
 use crate::harness::{Broken, During, Outcome, broken, ensure};
 use futures::future::try_join;
@@ -97,18 +97,13 @@ pub async fn cutting_in_the_middle_ends_both_ends_after_what_arrived(fixture: Fi
     // One write arrives as one: who has read a part of it has all of it.
     ours.say(1_000).await?;
     theirs.hear(10).await?;
-    let (busy_heard, busy_told, ()) = futures::join!(
-        busy_peer.hear_out(),
-        async { timeout(Duration::from_secs(20), busy.write(256 * MEBIBYTE)).await },
-        async {
-            settle().await;
-            (line.cut)();
-        }
-    );
+    let limit = Duration::from_secs(20);
+    let (busy_heard, busy_told) =
+        futures::join!(cut_after_a_mebibyte(&line, &mut busy_peer), timeout(limit, busy.write(256 * MEBIBYTE)));
     theirs.hear(990).await?;
     let busy_told = busy_told.during("a write waits although the connection is lost")?;
     let ends = [
-        busy_heard?.end,
+        busy_heard?,
         busy_told,
         theirs.end().await?,
         ours.end().await?,
@@ -128,6 +123,14 @@ pub async fn cutting_in_the_middle_ends_both_ends_after_what_arrived(fixture: Fi
         ensure!(matches!(reason, CloseReason::Lost { .. }), "the connection broke, and its reason is {reason:?}");
     }
     Ok(())
+}
+
+async fn cut_after_a_mebibyte(line: &Line, busy: &mut Voice) -> Result<End, Broken> {
+    for _ in 0..16 {
+        busy.hear(MEBIBYTE / 16).await?;
+    }
+    (line.cut)();
+    busy.end().await
 }
 
 /// An end of file that was read, and data before it that was not, outlive the connection.
