@@ -55,7 +55,8 @@ impl YamuxStream {
     /// Whether neither side has anything left to do.
     fn is_over(&self) -> bool {
         let finished = self.finished && self.record.fin_seen.load(Ordering::Acquire);
-        finished || self.inner.is_none() || self.record.reset_by_peer.get().is_some()
+        let reset = self.inner.is_none() || self.record.reset_by_peer.get().is_some();
+        finished || reset || self.shared.outcome().is_some()
     }
 
     /// How the stream was torn down, if it was.
