@@ -58,8 +58,10 @@ fn node(layers: Layers, cut: &CancellationToken) -> (Swarm, mpsc::Receiver<Strea
     let builder = SwarmBuilder::new(Keypair::generate_ed25519());
     let cx = builder.build_cx().clone();
     let section = |name: &str| ConfigSection::empty(name);
-    let transport = (layers.transport.build)(&section("transport"), &cx).expect("a transport by its defaults");
-    let security = (layers.security.build)(&section("security"), &cx).expect("a security layer by its defaults");
+    let transport =
+        (layers.transport.build)(&section("transport"), &cx).expect("a transport by its defaults");
+    let security =
+        (layers.security.build)(&section("security"), &cx).expect("a security layer by its defaults");
     let muxer = (layers.muxer.build)(&section("muxer"), &cx).expect("a muxer by its defaults");
     let (sender, inbound) = mpsc::channel(64);
     let node = builder

@@ -76,7 +76,8 @@ pub async fn closing_ends_a_blocked_write(fixture: Fixture) -> Outcome {
         let (ours, theirs) = futures::join!(ours.write(32 * MEBIBYTE), theirs.write(32 * MEBIBYTE));
         Ok::<_, Broken>((ours, theirs))
     };
-    let writes = async { timeout(limit, writes).await.during("a write waits although the connection is closed")? };
+    let writes =
+        async { timeout(limit, writes).await.during("a write waits although the connection is closed")? };
     let reads = try_join(reader.end(), reader_peer.end());
     let ((), (ours, theirs), (read, read_peer)) = futures::future::try_join3(close, writes, reads).await?;
     for (end, reason) in [(ours, &there), (theirs, &here), (read, &there), (read_peer, &here)] {
@@ -98,8 +99,10 @@ pub async fn cutting_in_the_middle_ends_both_ends_after_what_arrived(fixture: Fi
     ours.say(1_000).await?;
     theirs.hear(10).await?;
     let limit = Duration::from_secs(20);
-    let (busy_heard, busy_told) =
-        futures::join!(cut_after_a_mebibyte(&line, &mut busy_peer), timeout(limit, busy.write(256 * MEBIBYTE)));
+    let (busy_heard, busy_told) = futures::join!(
+        cut_after_a_mebibyte(&line, &mut busy_peer),
+        timeout(limit, busy.write(256 * MEBIBYTE))
+    );
     theirs.hear(990).await?;
     let busy_told = busy_told.during("a write waits although the connection is lost")?;
     let ends = [
@@ -120,7 +123,10 @@ pub async fn cutting_in_the_middle_ends_both_ends_after_what_arrived(fixture: Fi
     }
     for end in [&line.ours, &line.theirs] {
         let reason = end.closed().await;
-        ensure!(matches!(reason, CloseReason::Lost { .. }), "the connection broke, and its reason is {reason:?}");
+        ensure!(
+            matches!(reason, CloseReason::Lost { .. }),
+            "the connection broke, and its reason is {reason:?}"
+        );
     }
     Ok(())
 }

@@ -109,7 +109,8 @@ pub async fn a_slow_stream_holds_up_no_other(fixture: Fixture) -> Outcome {
             },
             to.hear_out(),
         );
-        let ((), heard) = timeout(limit, exchange).await.during("a stream waits for the reader of another")??;
+        let ((), heard) =
+            timeout(limit, exchange).await.during("a stream waits for the reader of another")??;
         is_all(&heard, from.says.at)?;
     }
     // The slow ones are as they were.

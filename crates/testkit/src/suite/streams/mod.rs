@@ -19,8 +19,8 @@ pub use closing::{
 };
 pub use finishing::{
     a_finished_stream_takes_no_more_writes, a_writer_is_told_that_its_reader_has_finished_and_gone,
-    both_may_finish_at_once, finishing_then_dropping_loses_nothing,
-    half_closed_takes_ten_mebibytes_back, the_end_of_file_stays, writing_then_dropping_is_a_reset,
+    both_may_finish_at_once, finishing_then_dropping_loses_nothing, half_closed_takes_ten_mebibytes_back,
+    the_end_of_file_stays, writing_then_dropping_is_a_reset,
 };
 pub use fixture::{Carries, Connected, Fixture, Stream, StreamEnd};
 pub use flow::{
@@ -36,7 +36,8 @@ pub use resets::{
     a_reset_of_one_stream_leaves_the_others,
 };
 pub use stopping::{
-    dropping_with_unread_data_is_a_reset, stop_reading_leaves_the_way_back_open, stop_reading_lets_the_writer_go,
+    dropping_with_unread_data_is_a_reset, stop_reading_leaves_the_way_back_open,
+    stop_reading_lets_the_writer_go,
 };
 
 use crate::harness::suite;

@@ -43,7 +43,9 @@ pub async fn stop_reading_lets_the_writer_go(fixture: Fixture) -> Outcome {
                     is_error(&Err(ours.refusal().await?), &StreamError::Stopped { code: CODE })
                 }
                 Ok(()) => ours.finish().await,
-                Err(error) if line.carries.stops => is_error(&Err(error), &StreamError::Stopped { code: CODE }),
+                Err(error) if line.carries.stops => {
+                    is_error(&Err(error), &StreamError::Stopped { code: CODE })
+                }
                 Err(error) => broken(format!("the writer was told {error:?}, which the muxer cannot say")),
             }
         };

@@ -205,7 +205,12 @@ pub(super) fn stream_error(error: &io::Error) -> StreamError {
 
 /// Just so many bytes, and the end of file.
 pub(super) fn is_all(heard: &Heard, bytes: u64) -> Outcome {
-    ensure!(heard.end == Ok(()), "after {} of {bytes} bytes came {:?}, not the end of file", heard.bytes, heard.end);
+    ensure!(
+        heard.end == Ok(()),
+        "after {} of {bytes} bytes came {:?}, not the end of file",
+        heard.bytes,
+        heard.end
+    );
     ensure!(heard.bytes == bytes, "the end of file came after {} of {bytes} bytes", heard.bytes);
     Ok(())
 }
