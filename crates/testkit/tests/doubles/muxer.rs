@@ -16,6 +16,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -44,6 +45,14 @@ pub(crate) enum Fault {
     FiveHundredStreamsInAll,
     FiftyStreamsAtOnce,
     OneByteReadsAreJunk,
+    GoneReadersAreNotTold,
+    ResetEmptiesAFinishedStream,
+    ResetsOverrideTheEnd,
+    ResetDropsWhatWaits,
+    LossOverridesTheEnd,
+    /// No fault: the peer is told that a reader has stopped.
+    StopIsTold,
+    StopIsToldWithAnotherCode,
 }
 use Fault as F;
 
@@ -115,6 +124,7 @@ struct Half {
     write_end: Option<StreamError>,
     credit: usize,
     discards: bool,
+    stopped: Option<Code>,
     dropped: bool,
 }
 
@@ -156,6 +166,9 @@ impl State {
         let clear = self.fault == F::LossDropsWhatArrived && matches!(reason, CloseReason::Lost { .. });
         let lost = StreamError::ConnectionLost(reason.clone());
         for half in self.streams.values_mut() {
+            if self.fault == F::LossOverridesTheEnd {
+                half.read_end = None;
+            }
             half.read_end.get_or_insert(Err(lost.clone()));
             half.write_end.get_or_insert(lost.clone());
             if clear {
@@ -166,18 +179,30 @@ impl State {
         self.changed();
     }
 
-    fn reset(&mut self, id: u32, by: Side, code: Code) {
-        if let Some(half) = self.streams.get_mut(&id) {
-            let error = StreamError::Reset { by, code };
+    /// False if the stream had ended already.
+    fn reset(&mut self, id: u32, by: Side, code: Code) -> bool {
+        let Some(half) = self.streams.get_mut(&id) else { return false };
+        if half.read_end.is_some() && half.write_end.is_some() && self.fault != F::ResetsOverrideTheEnd {
+            return false;
+        }
+        let error = StreamError::Reset { by, code };
+        // What the peer had finished before its reset can still be read.
+        let is_kept = by == Side::Remote && half.read_end == Some(Ok(()));
+        if !is_kept || self.fault == F::ResetEmptiesAFinishedStream {
             half.arrived.clear();
+        }
+        if !is_kept {
             half.read_end = Some(Err(error.clone()));
             if self.fault == F::ResetIsAnEnd && code != Code::DROPPED {
                 half.read_end = Some(Ok(()));
             }
+        }
+        if half.write_end != Some(StreamError::Finished) || self.fault == F::ResetsOverrideTheEnd {
             half.write_end = Some(error);
         }
         self.forget(id);
         self.changed();
+        true
     }
 
     /// Removes a stream that nobody holds and that has ended both ways.
@@ -245,10 +270,18 @@ impl State {
                 }
                 self.forget(id);
             }
-            RESET => self.reset(id, Side::Remote, Code(number)),
+            RESET => {
+                self.reset(id, Side::Remote, Code(number));
+            }
             CREDIT => {
                 if let Some(half) = half {
                     half.credit = half.credit.saturating_add(number as usize);
+                }
+            }
+            STOP if matches!(self.fault, F::StopIsTold | F::StopIsToldWithAnotherCode) => {
+                let wrong = u32::from(self.fault == F::StopIsToldWithAnotherCode);
+                if let Some(half) = half {
+                    half.write_end.get_or_insert(StreamError::Stopped { code: Code(number + wrong) });
                 }
             }
             STOP => {}
@@ -307,6 +340,10 @@ async fn carry(shared: &Shared, io: BoxIo) -> CloseReason {
         };
         if let (true, Some(code)) = (chunk.is_empty(), closing) {
             let _ = write.shutdown().await;
+            // Until the peer has read all, and goes.
+            let mut sink = tokio::io::sink();
+            let drained = tokio::io::copy(&mut read, &mut sink);
+            let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
             return CloseReason::local(code);
         }
         let idle = chunk.is_empty();
@@ -419,8 +456,14 @@ struct Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         self.shared.lock().poll(cx, |state| {
             let half = state.streams.get_mut(&self.id)?;
+            if let Some(code) = half.stopped {
+                return Some(Err(StreamError::Reset { by: Side::Local, code }.into()));
+            }
             if half.arrived.is_empty() {
                 return half.read_end.clone().map(|end| end.map_err(Into::into));
             }
@@ -480,14 +523,19 @@ impl MuxedStream for Stream {
 
     fn reset(&mut self, code: Code) {
         let mut state = self.shared.lock();
-        state.reset(self.id, Side::Local, code);
-        state.push(RESET, self.id, &code.0.to_be_bytes());
+        if state.reset(self.id, Side::Local, code) {
+            if state.fault == F::ResetDropsWhatWaits {
+                state.out.clear();
+            }
+            state.push(RESET, self.id, &code.0.to_be_bytes());
+        }
     }
 
     fn stop_reading(&mut self, code: Code) {
         let mut state = self.shared.lock();
         let Some(half) = state.streams.get_mut(&self.id) else { return };
         half.discards = true;
+        half.stopped.get_or_insert(code);
         let unread = std::mem::take(&mut half.arrived).len();
         state.grant(self.id, unread);
         state.push(STOP, self.id, &code.0.to_be_bytes());
@@ -501,6 +549,7 @@ impl Drop for Stream {
         half.dropped = true;
         let unread = std::mem::take(&mut half.arrived).len();
         let unfinished = half.write_end.is_none();
+        let half_open = half.read_end.is_none();
         if unfinished && state.fault == F::DropIsAnEnd {
             if let Some(half) = state.streams.get_mut(&self.id) {
                 half.write_end = Some(StreamError::Finished);
@@ -511,6 +560,12 @@ impl Drop for Stream {
             state.push(RESET, self.id, &Code::DROPPED.0.to_be_bytes());
         } else if state.fault == F::DropTakesBackWhatWaits && state.out.len() > 50_000 {
             state.out.clear();
+        } else if half_open && state.fault != F::GoneReadersAreNotTold {
+            // The peer may be writing still.
+            if let Some(half) = state.streams.get_mut(&self.id) {
+                half.read_end = Some(Err(StreamError::Reset { by: Side::Local, code: Code::DROPPED }));
+            }
+            state.push(RESET, self.id, &Code::DROPPED.0.to_be_bytes());
         }
         state.grant(self.id, unread);
         state.forget(self.id);

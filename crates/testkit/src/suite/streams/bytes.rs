@@ -15,10 +15,16 @@ impl Text {
 
     /// The next bytes, without passing them.
     pub(super) fn peek(&self, len: usize) -> Vec<u8> {
-        let first = self.at / 8;
         let skip = usize::try_from(self.at % 8).unwrap_or_default();
-        let words = (first..).flat_map(|word| mix(self.seed ^ word).to_le_bytes());
-        words.skip(skip).take(len).collect()
+        let mut bytes = Vec::with_capacity(len.saturating_add(16));
+        let mut word = self.at / 8;
+        while bytes.len() < len.saturating_add(skip) {
+            bytes.extend_from_slice(&mix(self.seed ^ word).to_le_bytes());
+            word = word.wrapping_add(1);
+        }
+        bytes.drain(..skip);
+        bytes.truncate(len);
+        bytes
     }
 
     /// Passes so many bytes.

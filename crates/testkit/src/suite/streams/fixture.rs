@@ -49,6 +49,17 @@ pub struct Connected {
     pub cut: Arc<dyn Fn() + Send + Sync>,
 }
 
+impl Connected {
+    /// Connects two bare muxers over an in-memory duplex, their drivers in tasks.
+    #[must_use]
+    pub fn over(duplex: DuplexConfig, dialer: &dyn Muxer, listener: &dyn Muxer) -> Self {
+        let (a, b, wire) = wiretap(duplex);
+        let dialer = BareEnd::start(dialer, a, Role::Dialer);
+        let listener = BareEnd::start(listener, b, Role::Listener);
+        Self { dialer, listener, cut: Arc::new(move || wire.lose()) }
+    }
+}
+
 impl fmt::Debug for Connected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connected")
@@ -117,10 +128,8 @@ impl Fixture {
         build: impl Fn() -> Arc<dyn Muxer> + Send + Sync + 'static,
     ) -> Self {
         Self::new(Clock::Paused, carries, move || {
-            let (a, b, wire) = wiretap(duplex);
-            let dialer = BareEnd::start(&*build(), a, Role::Dialer);
-            let listener = BareEnd::start(&*build(), b, Role::Listener);
-            async move { Ok(Connected { dialer, listener, cut: Arc::new(move || wire.lose()) }) }
+            let connected = Connected::over(duplex, &*build(), &*build());
+            async move { Ok(connected) }
         })
     }
 
