@@ -3,7 +3,7 @@
 use skep_api::{ConfigSection, security::Role};
 use skep_testkit::{
     DuplexConfig, build_cx,
-    suite::streams::{Carries, Fixture},
+    suite::streams::{Carries, Fixture, model},
 };
 use std::time::Duration;
 
@@ -43,4 +43,22 @@ links! {
     fast: super::DuplexConfig::default();
     cut_into_fragments: super::fragments();
     far_away: super::distant();
+}
+
+#[test]
+fn random_scripts_end_as_the_model_says() {
+    model::check(&yamux(DuplexConfig::default()), 256);
+}
+
+#[test]
+fn random_scripts_end_as_the_model_says_on_fragments() {
+    model::check(&yamux(fragments()).opened_by(Role::Listener), 256);
+}
+
+#[test]
+#[ignore = "minutes; for changes of the ends of streams"]
+fn twenty_thousand_random_scripts_end_as_the_model_says() {
+    for duplex in [DuplexConfig::default(), fragments(), distant()] {
+        model::check(&yamux(duplex), 20_000);
+    }
 }

@@ -248,7 +248,7 @@ impl State {
         match kind {
             DATA => {
                 let half = half?;
-                match half.discards || half.dropped {
+                match half.discards || half.dropped || half.read_end.is_some() {
                     true => self.grant(id, payload.len()),
                     false => half.arrived.extend(payload),
                 }
@@ -420,7 +420,7 @@ impl MuxedConn for Conn {
         if waits {
             self.0.wait(|state| (state.bells >= number || state.ended.is_some()).then_some(())).await;
         }
-        Ok(Box::new(Stream { shared: self.0.clone(), id }))
+        Ok(Box::new(Stream { shared: self.0.clone(), id, told: None }))
     }
 
     async fn accept(&self) -> Result<Box<dyn MuxedStream>, MuxerError> {
@@ -433,7 +433,7 @@ impl MuxedConn for Conn {
         if yields {
             tokio::task::yield_now().await;
         }
-        Ok(Box::new(Stream { shared: self.0.clone(), id }))
+        Ok(Box::new(Stream { shared: self.0.clone(), id, told: None }))
     }
 
     async fn close(&self, code: Code) {
@@ -452,6 +452,8 @@ impl MuxedConn for Conn {
 struct Stream {
     shared: Shared,
     id: u32,
+    /// How reading has ended, once the reader knows.
+    told: Option<Result<(), StreamError>>,
 }
 
 impl AsyncRead for Stream {
@@ -459,18 +461,24 @@ impl AsyncRead for Stream {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        self.shared.lock().poll(cx, |state| {
-            let half = state.streams.get_mut(&self.id)?;
+        let this = self.get_mut();
+        if let Some(told) = &this.told {
+            return Poll::Ready(told.clone().map_err(Into::into));
+        }
+        this.shared.lock().poll(cx, |state| {
+            let half = state.streams.get_mut(&this.id)?;
             if let Some(code) = half.stopped {
+                this.told = Some(Err(StreamError::Reset { by: Side::Local, code }));
                 return Some(Err(StreamError::Reset { by: Side::Local, code }.into()));
             }
             if half.arrived.is_empty() {
+                this.told = half.read_end.clone();
                 return half.read_end.clone().map(|end| end.map_err(Into::into));
             }
             let n = half.arrived.as_slices().0.len().min(buf.remaining());
             buf.put_slice(&half.arrived.as_slices().0[..n]);
             half.arrived.drain(..n);
-            state.grant(self.id, n);
+            state.grant(this.id, n);
             state.changed();
             Some(Ok(()))
         })
@@ -503,11 +511,14 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.shared.lock();
-        if let Some(half) = state.streams.get_mut(&self.id)
-            && half.write_end.is_none()
-        {
-            half.write_end = Some(StreamError::Finished);
-            state.push(FIN, self.id, &[]);
+        let Some(half) = state.streams.get_mut(&self.id) else { return Poll::Ready(Ok(())) };
+        match &half.write_end {
+            None => {
+                half.write_end = Some(StreamError::Finished);
+                state.push(FIN, self.id, &[]);
+            }
+            Some(StreamError::Finished) => {}
+            Some(error) => return Poll::Ready(Err(error.clone().into())),
         }
         Poll::Ready(Ok(()))
     }
@@ -533,7 +544,7 @@ impl MuxedStream for Stream {
 
     fn stop_reading(&mut self, code: Code) {
         let mut state = self.shared.lock();
-        let Some(half) = state.streams.get_mut(&self.id) else { return };
+        let Some(half) = state.streams.get_mut(&self.id).filter(|_| self.told.is_none()) else { return };
         half.discards = true;
         half.stopped.get_or_insert(code);
         let unread = std::mem::take(&mut half.arrived).len();

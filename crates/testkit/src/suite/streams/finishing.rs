@@ -2,7 +2,7 @@
 
 use super::{
     fixture::Fixture,
-    voice::{Line, is_all, is_cut_short, is_error, settle},
+    voice::{Line, is_all, is_cut_short, is_error, settle, stream_error},
 };
 use crate::harness::{Broken, During, Outcome, ensure};
 use futures::future::try_join;
@@ -98,7 +98,9 @@ pub async fn the_end_of_file_stays(fixture: Fixture) -> Outcome {
     drop(ours);
     settle().await;
     is_all(&theirs.hear_out().await?, 101)?;
-    theirs.finish().await?;
+    if let Err(e) = theirs.stream.shutdown().await {
+        line.is_reader_gone(&stream_error(&e))?;
+    }
     is_all(&theirs.hear_out().await?, 101)?;
     drop(theirs);
     line.goes_on().await
@@ -137,7 +139,7 @@ pub async fn a_writer_is_told_that_its_reader_has_finished_and_gone(fixture: Fix
         let writing = tokio::spawn(async move {
             loop {
                 if let Err(e) = writes.write_all(&[0; 1_000]).await {
-                    return super::voice::stream_error(&e);
+                    return stream_error(&e);
                 }
                 settle().await;
             }

@@ -8,6 +8,7 @@ mod closing;
 mod finishing;
 mod fixture;
 mod flow;
+pub mod model;
 mod opening;
 mod resets;
 mod stopping;
