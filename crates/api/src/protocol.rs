@@ -26,6 +26,12 @@ pub trait ProtocolHandler: fmt::Debug + Send + Sync + 'static {
     /// For the log and the counters; the stream is reset unless it was finished.
     async fn serve(&self, stream: InboundStream) -> Result<(), ProtocolError>;
 
+    /// Whether an open stream of these protocols keeps its connection from being closed for idleness, and a drain waits
+    /// for it. `false` for what only watches the connection, such as ping.
+    fn keeps_alive(&self) -> bool {
+        true
+    }
+
     /// Called once for every new connection. Does nothing by default; runs beside the streams.
     async fn connected(&self, _session: Arc<dyn Session>) {}
 }

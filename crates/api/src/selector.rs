@@ -8,7 +8,8 @@ use std::{fmt, time::Duration};
 /// # Obligations
 ///
 /// * E1. The answer is the id of one of the connections given, or `None` if there are none.
-/// * E2. `select` does not block.
+/// * E2. `select` does not block, and what it remembers is bounded.
+/// * E3. A limited connection is chosen only if all are limited.
 pub trait ConnectionSelector: fmt::Debug + Send + Sync + 'static {
     /// The id of the connection that should carry a new stream.
     fn select(&self, connections: &[ConnectionView]) -> Option<u64>;

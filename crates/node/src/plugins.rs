@@ -14,6 +14,10 @@ skep_swarm::plugins! {
     skep_policies::peerstore::memory::PLUGIN,
     skep_policies::peerstore::redb::PLUGIN,
     skep_policies::selector::best::PLUGIN,
+    skep_policies::selector::round_robin::PLUGIN,
+    skep_policies::selector::least_loaded::PLUGIN,
+    skep_policies::selector::latency_based::PLUGIN,
+    skep_policies::selector::health_based::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,
 }

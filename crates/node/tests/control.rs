@@ -17,9 +17,10 @@ use skep::{
     Swarm,
     api::{Keypair, Multiaddr, TaskScope, config::DurationText, multiaddr::Protocol},
     control::{
-        ControlError, Request, What, ask,
+        ControlError, Request, SOME_ENTRIES, What, ask,
         backoff::{Cleared, List},
         serve,
+        status::{About, Status},
     },
     swarm::DialSettings,
 };
@@ -64,6 +65,10 @@ impl Drop for Folder {
     }
 }
 
+fn about() -> About {
+    About::new("default", "listen = []\n")
+}
+
 /// A node in this process, with its control socket.
 struct Served {
     swarm: Swarm,
@@ -76,7 +81,7 @@ impl Served {
         let folder = Folder::new();
         let (swarm, tasks) = node();
         let path = folder.socket();
-        serve(&path, &swarm, &tasks).await.unwrap();
+        serve(&path, &swarm, about(), &tasks).await.unwrap();
         Self { swarm, path, _folder: folder }
     }
 
@@ -180,8 +185,8 @@ async fn a_client_asks_as_often_as_it_likes_and_mistakes_do_not_end_it() {
         assert!(answer["error"].as_str().unwrap().starts_with(error), "{answer}");
         assert!(answer["advice"].is_string());
     }
-    let unknown = client.ask(r#"{"command":"status"}"#).await;
-    assert_eq!(unknown["advice"], "known here: backoff.list, backoff.clear");
+    let unknown = client.ask(r#"{"command":"stat"}"#).await;
+    assert_eq!(unknown["advice"], "known here: backoff.list, backoff.clear, status");
     assert_eq!(client.ask(LIST).await["ok"], true);
     assert_eq!(
         client.ask(r#"{"command":"backoff.clear","what":"all"}"#).await,
@@ -287,7 +292,7 @@ async fn shutdown_hangs_up_and_takes_the_file_away() {
 async fn a_path_that_another_node_uses_stays_its_own() {
     let first = Served::new().await;
     let (second, tasks) = node();
-    let error = serve(&first.path, &second, &tasks).await.unwrap_err();
+    let error = serve(&first.path, &second, about(), &tasks).await.unwrap_err();
     assert!(matches!(&error, ControlError::InUse(path) if *path == first.path), "{error:?}");
     second.shutdown(Duration::from_secs(5)).await;
     assert_eq!(first.client().await.ask(LIST).await["ok"], true);
@@ -452,4 +457,32 @@ fn wrong_usage_of_backoff_is_status_2() {
     ] {
         assert_eq!(output(args).status.code(), Some(2), "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn status_shows_what_is_there() {
+    let (served, (peer, _)) = (Served::new().await, node());
+    let swarm = &served.swarm;
+    let addr = peer.listen(&"/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap().remove(0);
+    let conn = swarm.dial_addr(&addr).await.unwrap();
+    swarm.tag_peer(&peer.peer_id(), "dht", 7).unwrap();
+    swarm.protect(&peer.peer_id(), "app").unwrap();
+    let _lease = conn.lease();
+
+    let request = |max, config| Request::Status { max, config };
+    let status: Status = ask(&served.path, &request(SOME_ENTRIES, true)).await.unwrap();
+    assert_eq!((status.peer_id, status.profile), (swarm.peer_id().to_string(), "default".into()));
+    assert_eq!(status.config.as_deref(), Some("listen = []\n"));
+    let shown = &status.connections[0];
+    assert_eq!((shown.id, &shown.peer_id), (conn.id(), &peer.peer_id().to_string()));
+    assert_eq!((shown.direction.as_str(), shown.kind.as_str(), shown.leases), ("outbound", "direct", 1));
+    assert_eq!((shown.transport.as_str(), shown.remote.as_str()), ("tcp", addr.to_string().as_str()));
+    assert_eq!((status.totals.connections, status.totals.outbound, status.totals.tagged_peers), (1, 1, 1));
+    assert_eq!((status.tags[0].value, &status.tags[0].protected_by), (7, &vec!["app".to_string()]));
+
+    // What is left out is still counted, and the configuration is told when it is asked for.
+    let status: Status = ask(&served.path, &request(0, false)).await.unwrap();
+    assert_eq!((status.connections.len(), status.tags.len(), status.config), (0, 0, None));
+    assert_eq!((status.totals.connections, status.totals.tagged_peers), (1, 1));
+    served.shutdown().await;
 }

@@ -79,7 +79,7 @@ async fn story(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Go(which) if !callers.is_empty() => callers.swap_remove(which % callers.len()).abort(),
             Step::Time(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-            Step::Close => node.close_peer(&peers[0], Code::NONE).await,
+            Step::Close => drop(node.close_peer(&peers[0], Code::NONE).await),
             Step::Go(_) => {}
         }
         tokio::task::yield_now().await;

@@ -13,6 +13,7 @@ use skep_policies::{
     pruner::watermark,
     ranker::{sequential, smart},
     resolver::{dns, r#static},
+    selector::health_based,
 };
 use std::collections::BTreeMap;
 
@@ -61,6 +62,8 @@ fn valid_tables_are_read() {
     let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
     assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
     section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
+    let health: health_based::Config = section(VALID, "selector", "health_based").decode().unwrap();
+    assert_eq!(health, health_based::Config { success: 1.0, latency: 0.0, stability: 0.5 });
     let memory = memory::Config {
         max_peers: 500,
         max_addrs: 2_000,
@@ -251,6 +254,30 @@ fn messages_of_best() {
         "1 problem in the configuration:\n  \
          1. selector.best.strategy: unknown key [file skep.toml]\n    \
          this plugin has no keys"
+    );
+}
+
+#[test]
+fn messages_of_health_based() {
+    assert_eq!(
+        refusal::<health_based::Config>("selector", "health_based"),
+        "2 problems in the configuration:\n  \
+         1. selector.health_based.success: -1 is no weight [file skep.toml]\n    \
+         allowed: 0 to 1000\n  \
+         2. selector.health_based.latency: 2000 is no weight [file skep.toml]\n    \
+         allowed: 0 to 1000"
+    );
+    let mut weights = Map::new();
+    for key in ["success", "latency", "stability"] {
+        weights.insert(key.into(), 0.0.into());
+    }
+    let section = ConfigSection::from_table("selector.health_based", weights);
+    let errors = section.decode::<health_based::Config>().unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "1 problem in the configuration:\n  \
+         1. selector.health_based.success: all weights are 0, which tells nothing apart [set in code]\n    \
+         give one of them a weight"
     );
 }
 

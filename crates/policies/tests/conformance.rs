@@ -64,8 +64,27 @@ mod watermark {
     );
 }
 
-mod best {
-    skep_testkit::plugin_suite!(skep_policies::selector::best::PLUGIN);
+mod selectors {
+    mod best {
+        skep_testkit::plugin_suite!(skep_policies::selector::best::PLUGIN);
+        skep_testkit::selector_suite!(skep_policies::selector::best::PLUGIN, "");
+    }
+    mod round_robin {
+        skep_testkit::plugin_suite!(skep_policies::selector::round_robin::PLUGIN);
+        skep_testkit::selector_suite!(skep_policies::selector::round_robin::PLUGIN, "");
+    }
+    mod least_loaded {
+        skep_testkit::plugin_suite!(skep_policies::selector::least_loaded::PLUGIN);
+        skep_testkit::selector_suite!(skep_policies::selector::least_loaded::PLUGIN, "");
+    }
+    mod latency_based {
+        skep_testkit::plugin_suite!(skep_policies::selector::latency_based::PLUGIN);
+        skep_testkit::selector_suite!(skep_policies::selector::latency_based::PLUGIN, "");
+    }
+    mod health_based {
+        skep_testkit::plugin_suite!(skep_policies::selector::health_based::PLUGIN);
+        skep_testkit::selector_suite!(skep_policies::selector::health_based::PLUGIN, "");
+    }
 }
 
 const SMALL_PEERSTORE: &str = "max_peers = 8\nmax_addrs = 20\nmax_addrs_per_peer = 4\nmax_records = 4";

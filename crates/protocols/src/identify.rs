@@ -163,6 +163,10 @@ impl ProtocolHandler for Identify {
         vec![PROTOCOL.into(), PUSH_PROTOCOL.into()]
     }
 
+    fn keeps_alive(&self) -> bool {
+        false
+    }
+
     async fn serve(&self, inbound: InboundStream) -> Result<(), ProtocolError> {
         let InboundStream { mut stream, protocol, session, .. } = inbound;
         let limit = self.config.timeout.0;

@@ -41,6 +41,10 @@ impl ProtocolHandler for Ping {
         vec![PROTOCOL.into()]
     }
 
+    fn keeps_alive(&self) -> bool {
+        false
+    }
+
     async fn serve(&self, inbound: InboundStream) -> Result<(), ProtocolError> {
         let mut stream = inbound.stream;
         // One payload is held at a time: a peer that does not read its echoes is not read from either.

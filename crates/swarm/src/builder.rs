@@ -2,11 +2,12 @@
 
 use crate::{
     dial::{DialSettings, Dialer, RetryConfig},
-    handlers::{HandlerError, Handlers},
+    handlers::{HandlerError, HandlerLimits, Handlers},
     permits::Permits,
     settings::Settings,
     stack::{Named, Stack},
     swarm::{Inner, Swarm},
+    tags::TagStore,
     tasks::Tasks,
 };
 use skep_api::{
@@ -18,18 +19,16 @@ use skep_api::{
     pruner::Pruner,
     ranker::DialRanker,
     resolver::Resolver,
+    resources::ResourceManager,
     security::Upgrader,
     selector::ConnectionSelector,
     transport::Transport,
 };
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize},
 };
-use tokio::sync::broadcast;
-
-/// Events that a slow subscriber may be behind before it misses some.
-const EVENT_QUEUE: usize = 1024;
+use tokio::sync::Semaphore;
 
 /// Collects the layers of a node.
 #[derive(Debug)]
@@ -176,6 +175,13 @@ impl SwarmBuilder {
         self
     }
 
+    /// Sets the resource manager.
+    #[must_use]
+    pub fn resources(mut self, name: &str, object: Arc<dyn ResourceManager>) -> Self {
+        self.stack.resources = Some(Named::new(name, "", object));
+        self
+    }
+
     /// Adds a protocol handler.
     #[must_use]
     pub fn protocol(mut self, name: &str, object: Arc<dyn ProtocolHandler>) -> Self {
@@ -195,9 +201,9 @@ impl SwarmBuilder {
         }
         let handlers = Handlers::default();
         for protocol in &self.stack.protocols {
-            handlers.add(&protocol.object)?;
+            handlers.add(&protocol.object, HandlerLimits::default())?;
         }
-        let (events, _) = broadcast::channel(EVENT_QUEUE);
+        let stream_room = Arc::new(Semaphore::new(self.settings.max_outbound_streams_total as usize));
         Ok(Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,
@@ -209,7 +215,11 @@ impl SwarmBuilder {
             handlers,
             connections: Mutex::default(),
             listeners: Mutex::default(),
-            events,
+            total: AtomicUsize::new(0),
+            tags: TagStore::default(),
+            stream_room,
+            draining: AtomicBool::new(false),
+            events: Arc::default(),
             next_id: AtomicU64::new(1),
             pruning: AtomicBool::new(false),
         })))

@@ -15,6 +15,7 @@ pub mod assemble;
 mod builder;
 mod connection;
 mod dial;
+mod drain;
 pub mod error;
 pub mod events;
 mod handlers;
@@ -25,27 +26,35 @@ mod permits;
 mod pipeline;
 pub mod profile;
 mod prune;
+mod raw;
 mod register;
 pub mod registry;
 mod remember;
 mod settings;
 mod shutdown;
 mod stack;
+mod streams;
 mod swarm;
 mod table;
+mod tags;
 mod tasks;
 
 pub use builder::{BuildError, SwarmBuilder};
-pub use connection::SwarmConn;
+pub use connection::{ConnectionType, Lease, StreamInfo, SwarmConn};
 pub use dial::{
-    AddrOutcome, AddrReport, DialError, DialOptions, DialReport, DialSettings, DialState, Dialed, Forget,
-    LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
+    AddrOutcome, AddrReport, DialError, DialInFlight, DialOptions, DialReport, DialSettings, DialState,
+    Dialed, Forget, LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
 };
-pub use handlers::HandlerError;
+pub use drain::DrainReport;
+pub use handlers::{HandlerError, HandlerLimits};
+pub use listen::{ListenOutcome, ListenerInfo};
 pub use net_stream::{NetStream, StreamState};
 pub use pipeline::upgrade::ConnectionInfo;
 pub use settings::Settings;
 pub use shutdown::ShutdownReport;
+pub use skep_api::transport::RawLink as RawConnection;
 pub use stack::{Named, Stack};
+pub use streams::StreamOptions;
 pub use swarm::{Metrics, Swarm};
+pub use tags::{CommonTags, TagError, TagInfo, upsert_add, upsert_bounded};
 pub use tasks::Tasks;

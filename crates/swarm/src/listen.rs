@@ -1,6 +1,7 @@
 //! Listeners: one task each. What is accepted stays untouched until there is a permit for it.
 
 use crate::{
+    dial::later,
     error::{Cause, ListenError},
     events::Event,
     pipeline::inbound,
@@ -8,24 +9,62 @@ use crate::{
 };
 use skep_api::{
     Multiaddr,
-    transport::{Incoming, Listener},
+    transport::{Incoming, Listener, TransportError, TransportErrorKind},
 };
-use std::sync::{Arc, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How often a listener on all interfaces looks which addresses these have.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// A bound listener, as the node remembers it.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) asked: Multiaddr,
-    pub(crate) addrs: Vec<Multiaddr>,
-    pub(crate) stop: CancellationToken,
+    id: u64,
+    asked: Multiaddr,
+    transport: String,
+    addrs: Vec<Multiaddr>,
+    stop: CancellationToken,
+    /// Fires when the socket is closed.
+    gone: CancellationToken,
+}
+
+/// A listener, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerInfo {
+    /// The address that was asked for.
+    pub asked: Multiaddr,
+    /// The plugin that serves it.
+    pub transport: String,
+    /// The addresses that can be dialled.
+    pub addrs: Vec<Multiaddr>,
+}
+
+/// What became of one address of [`Swarm::listen_all`](crate::Swarm::listen_all).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ListenOutcome {
+    /// The address that was asked for.
+    pub asked: Multiaddr,
+    /// The addresses that can be dialled, or why there are none.
+    pub result: Result<Vec<Multiaddr>, ListenError>,
 }
 
 impl Inner {
+    fn bound(&self) -> MutexGuard<'_, Vec<Bound>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Binds one address and starts its task.
     pub(crate) async fn listen(self: &Arc<Self>, addr: &Multiaddr) -> Result<Vec<Multiaddr>, ListenError> {
         let fail = |cause| ListenError { addr: addr.clone(), cause };
-        if self.tasks.cancelled().is_cancelled() {
+        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
             return Err(fail(Cause::ShuttingDown));
         }
         let Some(transport) = self.stack.transports.iter().find(|t| t.object.supports(addr)) else {
@@ -34,54 +73,122 @@ impl Inner {
         };
         let listener = transport.object.listen(addr).await.map_err(|e| fail(Cause::Transport(e)))?;
         let addrs = listener.local_addrs();
-        let stop = self.tasks.cancelled().child_token();
-        let bound = Bound { asked: addr.clone(), addrs: addrs.clone(), stop: stop.clone() };
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
+        let (id, name) = (self.new_id(), transport.name.clone());
+        let (stop, gone) = (self.tasks.cancelled().child_token(), CancellationToken::new());
+        let run =
+            Run { node: Arc::clone(self), name: name.clone(), id, stop: stop.clone(), gone: gone.clone() };
+        let bound = Bound { id, asked: addr.clone(), transport: name, addrs: addrs.clone(), stop, gone };
+        self.bound().push(bound);
         for addr in &addrs {
-            self.emit(Event::Listening(addr.clone()));
+            self.emit(&Event::Listening(addr.clone()));
         }
-        let run = Run { node: Arc::clone(self), name: transport.name.clone(), stop };
-        self.tasks.spawn("listener", run.accept(listener, addrs.clone()));
+        self.tasks.spawn("listener", run.accept(listener, is_wildcard(addr)));
         Ok(addrs)
     }
 
-    /// Ends the listener that was asked for with, or is bound to, this address.
-    pub(crate) fn unlisten(&self, addr: &Multiaddr) -> bool {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(at) = listeners.iter().position(|b| b.asked == *addr || b.addrs.contains(addr)) else {
-            return false;
+    /// Ends the listener that was asked for with, or is bound to, this address. Returns when its socket is closed.
+    pub(crate) async fn unlisten(&self, addr: &Multiaddr) -> bool {
+        let found = {
+            let bound = self.bound();
+            let found = bound.iter().find(|b| b.asked == *addr || b.addrs.contains(addr));
+            found.map(|b| (b.stop.clone(), b.gone.clone()))
         };
-        listeners.swap_remove(at).stop.cancel();
+        let Some((stop, gone)) = found else { return false };
+        stop.cancel();
+        gone.cancelled().await;
         true
     }
+
+    /// Ends all listeners. Returns when their sockets are closed.
+    pub(crate) async fn unlisten_all(&self) {
+        let all: Vec<_> = self.bound().iter().map(|b| (b.stop.clone(), b.gone.clone())).collect();
+        for (stop, _) in &all {
+            stop.cancel();
+        }
+        for (_, gone) in &all {
+            gone.cancelled().await;
+        }
+    }
+
+    /// The listeners that there are.
+    pub(crate) fn listener_infos(&self) -> Vec<ListenerInfo> {
+        let info = |b: &Bound| ListenerInfo {
+            asked: b.asked.clone(),
+            transport: b.transport.clone(),
+            addrs: b.addrs.clone(),
+        };
+        self.bound().iter().map(info).collect()
+    }
+
+    /// The host's addresses may have changed: what is new and what is gone of a listener's is told.
+    fn refresh(&self, id: u64, now: &[Multiaddr]) {
+        let before = {
+            let mut bound = self.bound();
+            let Some(bound) = bound.iter_mut().find(|b| b.id == id) else { return };
+            std::mem::replace(&mut bound.addrs, now.to_vec())
+        };
+        for addr in now.iter().filter(|addr| !before.contains(addr)) {
+            self.emit(&Event::Listening(addr.clone()));
+        }
+        for addr in before.iter().filter(|addr| !now.contains(addr)) {
+            self.emit(&Event::AddressExpired(addr.clone()));
+        }
+    }
+
+    /// A listener has ended.
+    fn forget_listener(&self, id: u64) {
+        let ended = {
+            let mut bound = self.bound();
+            let at = bound.iter().position(|b| b.id == id);
+            at.map(|at| bound.swap_remove(at))
+        };
+        let addrs = ended.map(|bound| bound.addrs).unwrap_or_default();
+        for addr in addrs {
+            self.emit(&Event::ListenerClosed(addr));
+        }
+    }
+}
+
+/// Whether an address stands for all addresses of the host.
+fn is_wildcard(addr: &Multiaddr) -> bool {
+    skep_api::address::ip(addr).is_some_and(|ip: IpAddr| ip.is_unspecified())
 }
 
 struct Run {
     node: Arc<Inner>,
     name: String,
+    id: u64,
     stop: CancellationToken,
+    gone: CancellationToken,
 }
 
 impl Run {
-    async fn accept(self, mut listener: Box<dyn Listener>, addrs: Vec<Multiaddr>) {
+    async fn accept(self, mut listener: Box<dyn Listener>, wildcard: bool) {
+        // Also by a panic of the transport: whoever waits for the end must not wait for ever.
+        let _gone = self.gone.clone().drop_guard();
         let stop = self.stop.clone();
-        let ended = stop.run_until_cancelled(self.accept_all(&mut listener)).await;
+        let ended = stop.run_until_cancelled(self.accept_all(&mut listener, wildcard)).await;
         drop(listener);
         if let Some(error) = ended {
             let error = skep_api::error::chain(&error);
-            tracing::error!(listener = ?addrs, %error, "A listener has ended.");
+            tracing::error!(listener = self.name, %error, "A listener has ended.");
         }
-        self.node.unlisten(addrs.first().unwrap_or(&Multiaddr::empty()));
-        for addr in addrs {
-            self.node.emit(Event::ListenerClosed(addr));
-        }
+        self.node.forget_listener(self.id);
     }
 
-    async fn accept_all(&self, listener: &mut Box<dyn Listener>) -> skep_api::transport::TransportError {
+    async fn accept_all(&self, listener: &mut Box<dyn Listener>, wildcard: bool) -> TransportError {
+        let look = || later(Instant::now(), if wildcard { LOOK } else { Duration::MAX });
+        let mut next_look = look();
         loop {
-            let incoming = match listener.accept().await {
-                Ok(incoming) => incoming,
-                Err(error) => return error,
+            // Dropping `accept` loses nothing, so that the listener can be asked for its addresses in between.
+            let incoming = match tokio::time::timeout_at(next_look, listener.accept()).await {
+                Ok(Ok(incoming)) => incoming,
+                Ok(Err(error)) => return error,
+                Err(_) => {
+                    self.node.refresh(self.id, &listener.local_addrs());
+                    next_look = look();
+                    continue;
+                }
             };
             // Until there is a permit the socket stays untouched, and the next ones wait in the system's queue.
             let Some(permit) = self.node.permits.inbound().await else { return closed() };
@@ -99,7 +206,7 @@ impl Run {
                 Some(Err(error)) => {
                     let text = skep_api::error::chain(&error);
                     tracing::debug!(%remote, error = %text, "An inbound connection failed.");
-                    node.emit(Event::InboundFailed { remote, error: Arc::new(error) });
+                    node.emit(&Event::InboundFailed { remote, error: Arc::new(error) });
                 }
                 None => {}
             }
@@ -107,6 +214,6 @@ impl Run {
     }
 }
 
-fn closed() -> skep_api::transport::TransportError {
-    skep_api::transport::TransportError::new(skep_api::transport::TransportErrorKind::Closed, "")
+fn closed() -> TransportError {
+    TransportError::new(TransportErrorKind::Closed, "")
 }

@@ -1,13 +1,15 @@
 //! A stream with its protocol agreed on, as applications hold it.
 
 use crate::{
+    connection::{Shared, StreamGuard, SwarmConn},
     muxed::Muxed,
     pipeline::negotiate::{Agreed, refused},
 };
 use futures::task::AtomicWaker;
 use skep_api::{
-    Code, Multiaddr, PeerId,
+    Code, Multiaddr, PeerId, Side,
     protocol::{NegotiatedStream, ProtocolError, ProtocolErrorKind},
+    security::Role,
     stream::StreamError,
 };
 use std::{
@@ -17,7 +19,6 @@ use std::{
     task::{Context, Poll, Wake, Waker, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// The states of a stream by the seed's names: a view on its two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,9 +82,9 @@ enum Half {
 pub struct NetStream {
     io: Agreed<Muxed>,
     muxed: Muxed,
-    protocol: String,
-    peer: PeerId,
-    remote: Multiaddr,
+    protocol: Arc<str>,
+    conn: Arc<Shared>,
+    id: u64,
     used: bool,
     /// There while the peer's answer to the proposal is still to come.
     asked: Option<Arc<Halves>>,
@@ -92,22 +93,24 @@ pub struct NetStream {
     read: Half,
     write: Half,
     ended: Option<StreamState>,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// What the stream holds, until both directions have ended.
+    guard: Option<StreamGuard>,
 }
 
 impl NetStream {
     pub(crate) fn new(
         io: Agreed<Muxed>,
         muxed: Muxed,
-        protocol: String,
-        (peer, remote): (PeerId, Multiaddr),
-        permit: Option<OwnedSemaphorePermit>,
+        protocol: Arc<str>,
+        role: Role,
+        guard: StreamGuard,
     ) -> Self {
         let (read, write) = (Half::Open, Half::Open);
         // Whoever was asked has agreed by giving the stream out; who proposed may still wait for the answer.
-        let asked = permit.is_none().then(Arc::default);
+        let asked = (role == Role::Dialer).then(Arc::default);
         let (used, dead, ended) = (false, None, None);
-        Self { io, muxed, protocol, peer, remote, used, asked, dead, read, write, ended, _permit: permit }
+        let (conn, id) = (Arc::clone(guard.conn()), guard.id());
+        Self { io, muxed, protocol, conn, id, used, asked, dead, read, write, ended, guard: Some(guard) }
     }
 
     /// The protocol agreed on.
@@ -116,16 +119,28 @@ impl NetStream {
         &self.protocol
     }
 
+    /// Its number on its connection, which events and listings give, too.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> PeerId {
-        self.peer
+        self.conn.info.peer
+    }
+
+    /// The connection that carries it.
+    #[must_use]
+    pub fn connection(&self) -> SwarmConn {
+        SwarmConn(Arc::clone(&self.conn))
     }
 
     /// The peer's end of the connection, from its socket.
     #[must_use]
     pub fn remote_address(&self) -> &Multiaddr {
-        &self.remote
+        &self.conn.info.remote
     }
 
     /// The state by the seed's names.
@@ -159,7 +174,7 @@ impl NetStream {
     /// Ends both directions at once.
     pub fn reset(&mut self, code: Code) {
         self.muxed.lock().reset(code);
-        self.ended = Some(StreamState::Reset);
+        self.end(StreamState::Reset);
     }
 
     /// Asks the peer to send no more.
@@ -168,6 +183,22 @@ impl NetStream {
         self.read = Half::Finished;
         // The answer cannot be heard any more, so nothing waits for it.
         self.agree();
+        self.settle();
+    }
+
+    /// It has ended, for good: what comes first counts.
+    fn end(&mut self, state: StreamState) {
+        if self.is_operational() {
+            self.ended = Some(state);
+        }
+        self.settle();
+    }
+
+    /// Gives back what the stream holds, once both directions have ended.
+    fn settle(&mut self) {
+        if !self.is_operational() {
+            self.guard = None;
+        }
     }
 
     /// The answer has come: from now on each direction wakes for itself.
@@ -226,7 +257,7 @@ impl NetStream {
     fn error_of(&self, dead: &Dead) -> io::Error {
         match dead {
             Dead::Refused => {
-                let error = ProtocolError::new(ProtocolErrorKind::NotSupported, self.protocol.clone());
+                let error = ProtocolError::new(ProtocolErrorKind::NotSupported, self.protocol.to_string());
                 io::Error::new(io::ErrorKind::Unsupported, error)
             }
             Dead::Ended(error) => error.clone().into(),
@@ -234,12 +265,28 @@ impl NetStream {
         }
     }
 
+    /// Counts it as one that failed on its connection, if it was not this side that ended it.
+    fn blame(&self, failed: bool) {
+        if let Some(guard) = self.guard.as_ref().filter(|_| failed) {
+            guard.failed();
+        }
+    }
+
     /// Notes how the stream ended.
     fn failed(&mut self, error: io::Error) -> io::Error {
         match StreamError::of(&error) {
-            Some(StreamError::Reset { .. }) => self.ended = Some(StreamState::Reset),
-            Some(StreamError::Stopped { .. } | StreamError::Finished) => self.write = Half::Finished,
-            Some(_) | None => self.ended = Some(StreamState::Error),
+            Some(StreamError::Stopped { .. } | StreamError::Finished) => {
+                self.write = Half::Finished;
+                self.settle();
+            }
+            Some(StreamError::Reset { by, .. }) => {
+                self.blame(*by == Side::Remote);
+                self.end(StreamState::Reset);
+            }
+            Some(_) | None => {
+                self.blame(true);
+                self.end(StreamState::Error);
+            }
         }
         error
     }
@@ -251,7 +298,10 @@ impl AsyncRead for NetStream {
         this.used = true;
         let before = buf.filled().len();
         match ready!(this.poll_io(cx, |h| &h.reader, |io, cx| io.poll_read(cx, buf))) {
-            Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => this.read = Half::Finished,
+            Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
+                this.read = Half::Finished;
+                this.settle();
+            }
             Ok(()) => {}
             Err(e) => return Poll::Ready(Err(this.unanswered(e))),
         }
@@ -280,7 +330,10 @@ impl AsyncWrite for NetStream {
         ready!(this.poll_agreed(cx))?;
         let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_shutdown(cx)));
         match result {
-            Ok(()) => this.write = Half::Finished,
+            Ok(()) => {
+                this.write = Half::Finished;
+                this.settle();
+            }
             Err(e) => return Poll::Ready(Err(this.failed(e))),
         }
         Poll::Ready(Ok(()))
@@ -301,7 +354,7 @@ impl fmt::Debug for NetStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NetStream")
             .field("protocol", &self.protocol)
-            .field("peer", &self.peer)
+            .field("peer", &self.conn.info.peer)
             .field("state", &self.state())
             .finish_non_exhaustive()
     }

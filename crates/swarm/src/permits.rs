@@ -1,7 +1,10 @@
 //! Connection permits: taken before a socket is dialled, or before a byte is spent on one that was accepted; given back
 //! when the socket is gone.
 
-use skep_api::resources::LimitExceeded;
+use skep_api::{
+    PeerId,
+    resources::{ConnectionRequest, ConnectionScope, LimitExceeded, ResourceManager},
+};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -11,6 +14,7 @@ pub(crate) struct Permits {
     connections: Arc<Semaphore>,
     pending_inbound: Arc<Semaphore>,
     max_connections: usize,
+    max_pending_inbound: usize,
 }
 
 /// The right to hold one connection. Dropping it gives it back, so a slot cannot leak.
@@ -18,9 +22,31 @@ pub(crate) struct Permits {
 pub(crate) struct Permit {
     _connection: OwnedSemaphorePermit,
     pending: Option<OwnedSemaphorePermit>,
+    /// What the resource manager has granted, if there is one.
+    scope: Option<Box<dyn ConnectionScope>>,
 }
 
 impl Permit {
+    /// Asks the resource manager, if there is one. Comes before anything is sent.
+    pub(crate) fn grant(
+        &mut self,
+        resources: Option<&dyn ResourceManager>,
+        request: &ConnectionRequest<'_>,
+    ) -> Result<(), LimitExceeded> {
+        self.scope = resources.map(|resources| resources.open_connection(request)).transpose()?;
+        Ok(())
+    }
+
+    /// The peer is proven: the connection counts as one of its own now.
+    pub(crate) fn set_peer(&mut self, peer: &PeerId) -> Result<(), LimitExceeded> {
+        self.scope.as_mut().map_or(Ok(()), |scope| scope.set_peer(peer))
+    }
+
+    /// The scope of the connection, for its streams.
+    pub(crate) fn take_scope(&mut self) -> Option<Box<dyn ConnectionScope>> {
+        self.scope.take()
+    }
+
     /// The handshake is over: another inbound one may begin.
     pub(crate) fn established(&mut self) {
         self.pending = None;
@@ -34,6 +60,7 @@ impl Permits {
             connections: Arc::new(Semaphore::new(max)),
             pending_inbound: Arc::new(Semaphore::new(max_pending_inbound as usize)),
             max_connections: max,
+            max_pending_inbound: max_pending_inbound as usize,
         }
     }
 
@@ -42,10 +69,15 @@ impl Permits {
         self.max_connections.saturating_sub(self.connections.available_permits())
     }
 
+    /// Inbound connections in their handshake.
+    pub(crate) fn pending_inbound(&self) -> usize {
+        self.max_pending_inbound.saturating_sub(self.pending_inbound.available_permits())
+    }
+
     /// A permit for a dial, or the limit that is in the way.
     pub(crate) fn outbound(&self) -> Result<Permit, LimitExceeded> {
         match Arc::clone(&self.connections).try_acquire_owned() {
-            Ok(connection) => Ok(Permit { _connection: connection, pending: None }),
+            Ok(connection) => Ok(Permit { _connection: connection, pending: None, scope: None }),
             Err(_) => Err(LimitExceeded {
                 scope: "connections".into(),
                 current: self.in_use() as u64,
@@ -60,8 +92,27 @@ impl Permits {
     pub(crate) async fn inbound(&self) -> Option<Permit> {
         let pending = Arc::clone(&self.pending_inbound).acquire_owned().await.ok()?;
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-        Some(Permit { _connection: connection, pending: Some(pending) })
+        Some(Permit { _connection: connection, pending: Some(pending), scope: None })
     }
+}
+
+/// The limit on streams that a peer may have open on one connection.
+pub(crate) fn per_connection(peer: &PeerId, current: u32, limit: u32) -> LimitExceeded {
+    exceeded(format!("streams of {peer} on one connection"), current, limit, "swarm.max_inbound_streams")
+}
+
+/// The limit on streams that this node may have open on one connection.
+pub(crate) fn per_connection_outbound(peer: &PeerId, limit: u32) -> LimitExceeded {
+    exceeded(format!("streams to {peer} on one connection"), limit, limit, "swarm.max_outbound_streams")
+}
+
+/// The limit on streams that this node may have open.
+pub(crate) fn total_outbound(limit: u32) -> LimitExceeded {
+    exceeded("streams of this node".into(), limit, limit, "swarm.max_outbound_streams_total")
+}
+
+fn exceeded(scope: String, current: u32, limit: u32, key: &str) -> LimitExceeded {
+    LimitExceeded { scope, current: current.into(), limit: limit.into(), key: key.into() }
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ impl Inner {
             .map(|conn| PruneCandidate {
                 connection: conn.view(),
                 age: conn.opened_at().elapsed(),
-                value: 0,
-                protected: false,
+                value: self.tags.value(&conn.peer()),
+                protected: self.tags.is_protected(&conn.peer(), None),
             })
             .collect();
         let victims = pruner.object.select(&candidates);

@@ -1,56 +1,38 @@
 //! Registration: the last checks, the table of connections, and the task that runs each.
 
 use crate::{
-    connection::{Shared, SwarmConn, accept_loop},
+    connection::{ConnSession, Leaving, Shared, SwarmConn},
     dial::later,
     error::{AttemptError, Cause, Stage},
-    events::Event,
+    events::{Connectedness, Event},
     permits::Permit,
     pipeline::{admit, upgrade::Established},
     swarm::Inner,
 };
-use futures::FutureExt;
 use skep_api::{
     CloseReason, Code, PeerId, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded, security::Role,
 };
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
-use tokio_util::sync::CancellationToken;
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 impl Inner {
-    /// Registers an established connection, unless a gate or a limit is against it, and starts its task.
-    pub(crate) fn register(self: &Arc<Self>, established: Established) -> Result<SwarmConn, AttemptError> {
-        let Established { muxed, mut permit, info, begun } = established;
-        let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
-        if let Err(denied) = admit::ask(&self.stack.gates, &point) {
-            self.refuse(muxed, permit, Code::GATED);
-            return Err(denied);
+    /// Registers an established connection, unless a gate or a limit is against it, and starts its task. The peer is
+    /// told why it is refused.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        mut established: Established,
+    ) -> Result<SwarmConn, AttemptError> {
+        if let Err((code, error)) = self.consent(&mut established) {
+            self.refuse(established.muxed, established.permit, code);
+            return Err(error);
         }
-        permit.established();
-        let shared = Arc::new(Shared {
-            id: self.new_id(),
-            begun,
-            opened_at: Instant::now(),
-            conn: Arc::clone(&muxed.conn),
-            cut: CancellationToken::new(),
-            reason: watch::Sender::new(None),
-            closing: Mutex::new(None),
-            inbound_streams: Arc::new(Semaphore::new(self.settings.max_inbound_streams as usize)),
-            peer_info: watch::Sender::new(None),
-            node: Arc::downgrade(self),
-            info,
-        });
+        established.permit.established();
+        let scope = established.permit.take_scope();
+        let shared = Arc::new(Shared::new(self.new_id(), &established, scope, self));
+        let Established { muxed, permit, .. } = established;
         if let Err(error) = self.enter(&shared) {
-            let code = if matches!(error.cause, Cause::ShuttingDown) {
-                Code::SHUTDOWN
-            } else {
-                Code::RESOURCE_LIMIT
+            let code = match error.cause {
+                Cause::ShuttingDown => Code::SHUTDOWN,
+                _ => Code::RESOURCE_LIMIT,
             };
             self.refuse(muxed, permit, code);
             return Err(error);
@@ -62,13 +44,23 @@ impl Inner {
         Ok(SwarmConn(shared))
     }
 
+    /// The gates' word on a connection that is ready, and the resource manager's on its peer.
+    fn consent(&self, established: &mut Established) -> Result<(), (Code, AttemptError)> {
+        let Established { info, permit, .. } = established;
+        let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
+        admit::ask(&self.stack.gates, &point).map_err(|denied| (Code::GATED, denied))?;
+        permit.set_peer(&info.peer).map_err(|limit| {
+            (Code::RESOURCE_LIMIT, AttemptError::new(Stage::Gate, self.resources_name(), Cause::Limit(limit)))
+        })
+    }
+
     /// Puts the connection into the table, under the limit for its peer.
     ///
     /// When two nodes dial each other at the same time and each may have one connection only, each would refuse what the
     /// other dialled, and nothing would be left. So both keep the one that the node with the greater id dialled.
     fn enter(&self, shared: &Arc<Shared>) -> Result<(), AttemptError> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tasks.cancelled().is_cancelled() {
+        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
             return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
         }
         let limit = self.settings.max_connections_per_peer as usize;
@@ -76,22 +68,39 @@ impl Inner {
         let live = peers.iter().filter(|conn| conn.is_live()).count();
         if live >= limit {
             if let Some(loser) = peers.iter().find(|conn| conn.is_live() && self.supplants(shared, conn)) {
-                loser
-                    .0
-                    .closing
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(Code::SUPPLANTED);
+                loser.0.begin_close(CloseReason::local(Code::SUPPLANTED));
                 let loser = loser.clone();
                 self.tasks.spawn("supplanted", async move { loser.close(Code::SUPPLANTED).await });
-                peers.push(SwarmConn(Arc::clone(shared)));
+                self.put(peers, shared);
                 return Ok(());
             }
             let exceeded = self.per_peer_exceeded(&shared.info.peer, live);
             return Err(AttemptError::new(Stage::Gate, "", Cause::Limit(exceeded)));
         }
-        peers.push(SwarmConn(Arc::clone(shared)));
+        self.put(peers, shared);
         Ok(())
+    }
+
+    /// Adds the connection to those of its peer, and says so. Under the lock of the table, so that what is said of one
+    /// peer comes in order.
+    fn put(&self, peers: &mut Vec<SwarmConn>, shared: &Arc<Shared>) {
+        let before = connectedness(peers);
+        peers.push(SwarmConn(Arc::clone(shared)));
+        self.total.fetch_add(1, Ordering::AcqRel);
+        let info = &shared.info;
+        self.emit(&Event::Connected {
+            id: shared.id,
+            peer: info.peer,
+            role: info.role,
+            remote: info.remote.clone(),
+        });
+        self.emit_change(info.peer, before, connectedness(peers));
+    }
+
+    fn emit_change(&self, peer: PeerId, before: Connectedness, now: Connectedness) {
+        if before != now {
+            self.emit(&Event::Connectedness { peer, now });
+        }
     }
 
     /// The limit on connections to a peer, if one more would exceed it.
@@ -129,85 +138,48 @@ impl Inner {
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, muxed: Muxed, permit: Permit) {
-        let info = &shared.info;
-        self.emit(Event::Connected {
-            id: shared.id,
-            peer: info.peer,
-            role: info.role,
-            remote: info.remote.clone(),
-        });
-        let leaving =
-            Leaving { node: Arc::clone(self), conn: Arc::clone(shared), permit: Some(permit), reason: None };
-        self.tasks.spawn("connection", async move {
-            let mut leaving = leaving;
-            leaving.reason = Some(run(&leaving.conn, muxed).await);
-        });
+        let leaving = Leaving::new(Arc::clone(self), Arc::clone(shared), permit);
+        self.tasks.spawn("connection", leaving.run(muxed));
         for handler in self.handlers.snapshot().distinct() {
-            let session = Arc::clone(shared);
+            let session = Arc::new(ConnSession(Arc::clone(shared)));
+            let cut = shared.cut.clone();
             self.tasks.spawn("connected", async move {
-                let cut = session.cut.clone();
                 let _ = cut.run_until_cancelled(handler.connected(session)).await;
             });
         }
     }
 
-    fn leave(&self, shared: &Arc<Shared>, reason: CloseReason) {
+    /// Takes a connection off the table; the last step of its task.
+    pub(crate) fn leave(&self, shared: &Arc<Shared>, reason: CloseReason) {
         let peer = shared.info.peer;
-        {
-            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(peers) = connections.get_mut(&peer) {
-                peers.retain(|conn| conn.0.id != shared.id);
-                if peers.is_empty() {
-                    connections.remove(&peer);
-                    self.remember_loss(shared);
-                }
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut before, mut now) = (Connectedness::NotConnected, Connectedness::NotConnected);
+        if let Some(peers) = connections.get_mut(&peer) {
+            before = connectedness(peers);
+            let were = peers.len();
+            peers.retain(|conn| conn.0.id != shared.id);
+            now = connectedness(peers);
+            self.total.fetch_sub(were.saturating_sub(peers.len()), Ordering::AcqRel);
+            if peers.is_empty() {
+                connections.remove(&peer);
+                self.remember_loss(shared);
             }
         }
+        // Whoever waits for the end finds it off the table.
         shared.reason.send_replace(Some(reason.clone()));
+        self.emit(&Event::Disconnected { id: shared.id, peer, reason });
+        self.emit_change(peer, before, now);
+        drop(connections);
         shared.cut.cancel();
-        self.emit(Event::Disconnected { id: shared.id, peer, reason });
     }
 }
 
-/// Takes a connection off the table when its task ends, also by a panic or an abort.
-struct Leaving {
-    node: Arc<Inner>,
-    conn: Arc<Shared>,
-    permit: Option<Permit>,
-    reason: Option<CloseReason>,
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        // The socket is gone with the driver. Whoever waits for the end may dial again at once.
-        self.permit = None;
-        let aborted = || CloseReason::Lost { what: "its task was aborted".into() };
-        self.node.leave(&self.conn, self.reason.take().unwrap_or_else(aborted));
-    }
-}
-
-/// Drives the muxer and accepts streams until the connection ends. A panic in it is an end like another.
-async fn run(shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
-    let driver = AssertUnwindSafe(muxed.driver).catch_unwind();
-    tokio::pin!(driver);
-    let accept = accept_loop(Arc::clone(shared));
-    tokio::pin!(accept);
-    let mut accepting = true;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut driver => break Some(ended),
-            () = &mut accept, if accepting => accepting = false,
-            () = shared.cut.cancelled() => break None,
-        }
-    };
-    let closing = *shared.closing.lock().unwrap_or_else(PoisonError::into_inner);
-    match (closing, ended) {
-        (Some(code), _) => CloseReason::local(code),
-        (None, Some(Ok(reason))) => reason,
-        (None, Some(Err(_))) => {
-            tracing::error!(peer = %shared.info.peer, "The muxer panicked; its connection has ended.");
-            CloseReason::Lost { what: "the muxer panicked".into() }
-        }
-        (None, None) => CloseReason::local(Code::NONE),
+fn connectedness(peers: &[SwarmConn]) -> Connectedness {
+    if peers.is_empty() {
+        Connectedness::NotConnected
+    } else if peers.iter().all(SwarmConn::is_limited) {
+        Connectedness::Limited
+    } else {
+        Connectedness::Connected
     }
 }

@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     PluginConfig,
-    config::{DurationText, Problems},
+    config::{DurationOrNever, DurationText, Problems},
 };
+use std::time::Duration;
+
+/// The shortest time after which a connection may count as idle or dead.
+const MIN_LIFE: Duration = Duration::from_secs(1);
 
 /// Keys of `[swarm]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,14 +19,24 @@ pub struct Settings {
     pub max_connections: u32,
     /// Inbound connections that may be in their handshake at once; more wait in the listener's queue.
     pub max_pending_inbound: u32,
-    /// Connections to one peer; one more is closed with `resource_limit`.
+    /// Live connections to one peer; one more is closed with `resource_limit`.
     pub max_connections_per_peer: u32,
     /// Inbound streams of one connection that may be open at once; more are reset.
     pub max_inbound_streams: u32,
+    /// Streams that this node may have open on one connection; who wants one more waits in order.
+    pub max_outbound_streams: u32,
+    /// Streams that this node may have open on all connections; who wants one more waits in order.
+    pub max_outbound_streams_total: u32,
     /// From accept to the registered connection, security and muxer together; for dials see `[dial]`.
     pub upgrade_timeout: DurationText,
-    /// To open a stream and agree on its protocol.
+    /// To open a stream and agree on its protocol, waiting for room included; for dialling see `[dial]`.
     pub stream_timeout: DurationText,
+    /// How long a connection may be of no use: nobody holds a lease, no stream is open but such as ping's, and the
+    /// peer is not protected. Then it is closed.
+    pub idle_timeout: DurationOrNever,
+    /// How long nothing at all may come from a peer. At half of it the peer is asked for a sign of life; at the end the
+    /// connection counts as lost.
+    pub dead_after: DurationOrNever,
     /// How long a connection that is being closed may take to send what was written.
     pub close_timeout: DurationText,
 }
@@ -32,10 +46,14 @@ impl Default for Settings {
         Self {
             max_connections: 1024,
             max_pending_inbound: 64,
-            max_connections_per_peer: 8,
+            max_connections_per_peer: 3,
             max_inbound_streams: 1024,
+            max_outbound_streams: 1024,
+            max_outbound_streams_total: 65_536,
             upgrade_timeout: DurationText::secs(15),
             stream_timeout: DurationText::secs(10),
+            idle_timeout: DurationOrNever::NEVER,
+            dead_after: DurationOrNever::secs(90),
             close_timeout: DurationText::secs(1),
         }
     }
@@ -50,6 +68,8 @@ impl PluginConfig for Settings {
             ("max_pending_inbound", self.max_pending_inbound),
             ("max_connections_per_peer", self.max_connections_per_peer),
             ("max_inbound_streams", self.max_inbound_streams),
+            ("max_outbound_streams", self.max_outbound_streams),
+            ("max_outbound_streams_total", self.max_outbound_streams_total),
         ] {
             problems.range(key, value.into(), 1..=1_000_000);
         }
@@ -60,6 +80,16 @@ impl PluginConfig for Settings {
         ] {
             if value.0.is_zero() {
                 problems.add(key, "0s leaves no time at all", "allowed: 1ms and more");
+            }
+        }
+        for (key, value) in [("idle_timeout", self.idle_timeout), ("dead_after", self.dead_after)] {
+            if value.0.is_some_and(|value| value < MIN_LIFE) {
+                let problem = format!("{value} would close connections that are in use");
+                problems.add(
+                    key,
+                    problem,
+                    format!("allowed: {} and more, or \"never\"", DurationText(MIN_LIFE)),
+                );
             }
         }
     }

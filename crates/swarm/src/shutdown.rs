@@ -33,6 +33,7 @@ impl Swarm {
         // What is left after the connections is shared with the tasks.
         self.flush_peers(later(begun, limit.mul_f64(0.9))).await;
         let forced = self.0.tasks.join(later(begun, limit)).await;
+        self.0.events.close();
         ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
     }
 

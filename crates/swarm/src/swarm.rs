@@ -3,29 +3,34 @@
 use crate::{
     connection::SwarmConn,
     dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
-    error::{DialError, ListenError, NewStreamError},
-    events::{Event, Events},
-    handlers::{HandlerError, Handlers},
-    listen::Bound,
-    net_stream::NetStream,
+    error::{DialError, ListenError},
+    events::{Event, EventKinds, Events, Subscribers},
+    handlers::{Closure, HandlerError, HandlerLimits, Handlers},
+    listen::{Bound, ListenOutcome, ListenerInfo},
     permits::Permits,
     settings::Settings,
     stack::Stack,
+    tags::TagStore,
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, peerstore::PeerStore,
-    protocol::ProtocolHandler, security::Role,
+    Code, Multiaddr, NodeView, PeerId, PublicKey,
+    context::NodeIdentity,
+    peerstore::PeerStore,
+    protocol::{InboundStream, ProtocolHandler},
+    security::Role,
 };
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fmt,
+    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
-use tokio::sync::broadcast;
+use tokio::sync::Semaphore;
 
 /// A running node. Cheap to clone; the node ends with [`Swarm::shutdown`].
 #[derive(Clone, Debug)]
@@ -41,8 +46,14 @@ pub(crate) struct Inner {
     pub(crate) dialer: Dialer,
     pub(crate) handlers: Handlers,
     pub(crate) connections: Mutex<HashMap<PeerId, Vec<SwarmConn>>>,
+    /// How many of these there are.
+    pub(crate) total: AtomicUsize,
     pub(crate) listeners: Mutex<Vec<Bound>>,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) tags: TagStore,
+    /// Room for streams that this node opens.
+    pub(crate) stream_room: Arc<Semaphore>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) events: Arc<Subscribers>,
     pub(crate) next_id: AtomicU64,
     pub(crate) pruning: AtomicBool,
 }
@@ -63,6 +74,16 @@ pub struct Metrics {
     pub streams: usize,
     /// Connection permits in use, handshakes included.
     pub permits: usize,
+    /// Of these, those that still shake hands with a peer that dialled.
+    pub pending_inbound: usize,
+    /// Subscribers to events.
+    pub subscribers: usize,
+    /// Events that wait for the slowest subscriber.
+    pub waiting_events: usize,
+    /// Events that subscribers were too slow for.
+    pub missed_events: u64,
+    /// Peers with tags or protections.
+    pub tagged_peers: usize,
     /// Tasks that run.
     pub tasks: usize,
     /// Tasks that have panicked since the start.
@@ -74,6 +95,12 @@ impl Swarm {
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.0.local_peer
+    }
+
+    /// The swarm's own settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// The layers it is made of.
@@ -90,11 +117,25 @@ impl Swarm {
         self.0.listen(addr).await
     }
 
-    /// Ends a listener, by the address asked for or one it is bound to. Its connections stay.
-    /// Whether there was one.
+    /// Binds several addresses. One that fails does not keep the others from being bound.
+    pub async fn listen_all(&self, addrs: &[Multiaddr]) -> Vec<ListenOutcome> {
+        let each = addrs.iter().map(|addr| async move {
+            ListenOutcome { asked: addr.clone(), result: self.0.listen(addr).await }
+        });
+        futures::future::join_all(each).await
+    }
+
+    /// Ends a listener, by the address asked for or one it is bound to. Its connections stay. Returns when the socket is
+    /// closed, whether there was one.
     #[must_use = "false means that nothing listens there"]
-    pub fn remove_listener(&self, addr: &Multiaddr) -> bool {
-        self.0.unlisten(addr)
+    pub async fn remove_listener(&self, addr: &Multiaddr) -> bool {
+        self.0.unlisten(addr).await
+    }
+
+    /// The listeners that there are, with what they were asked for.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerInfo> {
+        self.0.listener_infos()
     }
 
     /// Addresses that are bound now.
@@ -163,33 +204,52 @@ impl Swarm {
         self.0.stack.peerstore.as_ref().map(|store| Arc::clone(&store.object))
     }
 
-    /// Opens a stream on the best connection to a peer, for the first of `protocols` that the peer takes.
-    ///
-    /// # Errors
-    /// [`NewStreamError::NotConnected`] without a connection, otherwise what the connection says.
-    pub async fn new_stream(&self, peer: PeerId, protocols: &[String]) -> Result<NetStream, NewStreamError> {
-        let conn = self.connection(&peer).ok_or(NewStreamError::NotConnected(peer))?;
-        conn.open_stream(protocols).await
-    }
-
     /// The connection to a peer that the selector prefers; the newest without a selector.
     #[must_use]
     pub fn connection(&self, peer: &PeerId) -> Option<SwarmConn> {
         self.0.best(peer)
     }
 
-    /// A snapshot of the live connections, in no order.
+    /// The live connections, those to one peer together, the best of them first.
     #[must_use]
     pub fn connections(&self) -> Vec<SwarmConn> {
-        let mut all = self.0.all();
-        all.retain(SwarmConn::is_live);
-        all
+        self.connections_map().into_values().flatten().collect()
     }
 
-    /// Closes all connections to a peer, in parallel.
-    pub async fn close_peer(&self, peer: &PeerId, code: Code) {
+    /// The live connections to one peer, the best first: direct before limited, then the most streams, then the newest.
+    #[must_use]
+    pub fn connections_to(&self, peer: &PeerId) -> Vec<SwarmConn> {
+        best_first(self.0.to(peer))
+    }
+
+    /// The live connections by peer, the best first.
+    #[must_use]
+    pub fn connections_map(&self) -> HashMap<PeerId, Vec<SwarmConn>> {
+        let mut map: HashMap<_, Vec<_>> = HashMap::new();
+        for conn in self.0.all() {
+            map.entry(conn.peer()).or_default().push(conn);
+        }
+        let map = map.into_iter().map(|(peer, connections)| (peer, best_first(connections)));
+        map.filter(|(_, connections)| !connections.is_empty()).collect()
+    }
+
+    /// The number of registered connections, those that are being closed included. Costs nothing.
+    #[must_use]
+    pub fn total_connections(&self) -> usize {
+        self.0.total()
+    }
+
+    /// The registered connection of this id, if there is one.
+    #[must_use]
+    pub fn connection_by_id(&self, id: u64) -> Option<SwarmConn> {
+        self.0.all().into_iter().find(|conn| conn.id() == id)
+    }
+
+    /// Closes all connections to a peer, in parallel, each within `[swarm] close_timeout`. Returns when they are gone,
+    /// and how many they were.
+    pub async fn close_peer(&self, peer: &PeerId, code: Code) -> usize {
         let connections = self.0.to(peer);
-        futures::future::join_all(connections.iter().map(|conn| conn.close(code))).await;
+        futures::future::join_all(connections.iter().map(|conn| conn.close(code))).await.len()
     }
 
     /// Serves the protocol ids of a handler from now on.
@@ -197,7 +257,32 @@ impl Swarm {
     /// # Errors
     /// [`HandlerError`] for an id that is not possible or is taken.
     pub fn add_handler(&self, handler: Arc<dyn ProtocolHandler>) -> Result<(), HandlerError> {
-        self.0.handlers.add(&handler)
+        self.add_handler_with(handler, HandlerLimits::default())
+    }
+
+    /// [`Swarm::add_handler`] with limits on the streams that it serves at once.
+    ///
+    /// # Errors
+    /// [`HandlerError`] for an id that is not possible or is taken.
+    pub fn add_handler_with(
+        &self,
+        handler: Arc<dyn ProtocolHandler>,
+        limits: HandlerLimits,
+    ) -> Result<(), HandlerError> {
+        self.0.handlers.add(&handler, limits)
+    }
+
+    /// Serves one protocol by a function, each stream in a task of its own. What the function drops before it has
+    /// finished it is reset.
+    ///
+    /// # Errors
+    /// [`HandlerError`] for an id that is not possible or is taken.
+    pub fn set_stream_handler<F, S>(&self, protocol: &str, serve: F) -> Result<(), HandlerError>
+    where
+        F: Fn(InboundStream) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(Arc::new(Closure::new(protocol, serve)))
     }
 
     /// Refuses a protocol id from now on. Whether it was served.
@@ -206,10 +291,16 @@ impl Swarm {
         self.0.handlers.remove(protocol)
     }
 
-    /// Subscribes to events from now on.
+    /// Subscribes to the events of connections and listeners from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::new(self.0.events.subscribe())
+        self.events_of(EventKinds::CONNECTIONS | EventKinds::LISTENERS)
+    }
+
+    /// Subscribes to events of these kinds from now on.
+    #[must_use]
+    pub fn events_of(&self, kinds: EventKinds) -> Events {
+        self.0.events.subscribe(kinds)
     }
 
     /// Counters at this moment.
@@ -224,16 +315,34 @@ impl Swarm {
             peers: self.0.connections.lock().unwrap_or_else(PoisonError::into_inner).len(),
             streams: all.iter().map(SwarmConn::num_streams).sum(),
             permits: self.0.permits.in_use(),
+            pending_inbound: self.0.permits.pending_inbound(),
+            subscribers: self.0.events.len(),
+            waiting_events: self.0.events.longest(),
+            tagged_peers: self.0.tags.len(),
+            missed_events: self.0.events.missed(),
             tasks: self.0.tasks.running(),
             panics: self.0.tasks.panics(),
         }
     }
 }
 
+/// The live ones among them: direct before limited, then the most streams, then the newest.
+fn best_first(mut connections: Vec<SwarmConn>) -> Vec<SwarmConn> {
+    connections.retain(SwarmConn::is_live);
+    connections
+        .sort_by_cached_key(|conn| (conn.is_limited(), Reverse(conn.num_streams()), Reverse(conn.id())));
+    connections
+}
+
 impl Inner {
-    pub(crate) fn emit(&self, event: Event) {
-        // An error means that nobody listens.
-        let _ = self.events.send(event);
+    pub(crate) fn emit(&self, event: &Event) {
+        self.events.emit(event);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.events.close();
     }
 }
 
@@ -243,8 +352,7 @@ impl NodeView for Inner {
     }
 
     fn listen_addrs(&self) -> Vec<Multiaddr> {
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.iter().flat_map(|bound| bound.addrs.clone()).collect()
+        self.listener_infos().into_iter().flat_map(|listener| listener.addrs).collect()
     }
 
     fn protocols(&self) -> Vec<String> {

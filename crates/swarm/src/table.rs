@@ -16,7 +16,7 @@ impl Inner {
     }
 
     pub(crate) fn total(&self) -> usize {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+        self.total.load(Ordering::Acquire)
     }
 
     pub(crate) fn to(&self, peer: &PeerId) -> Vec<SwarmConn> {

@@ -60,6 +60,11 @@ impl Tasks {
         self.inner.panics.load(Ordering::Relaxed)
     }
 
+    /// Counts a panic that was caught elsewhere.
+    pub(crate) fn note_panic(&self) {
+        self.inner.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Waits for all tasks until `deadline`, then aborts the rest and says how many of which name that were.
     pub(crate) async fn join(&self, deadline: Instant) -> BTreeMap<&'static str, usize> {
         self.inner.tracker.close();

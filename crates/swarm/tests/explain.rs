@@ -89,10 +89,14 @@ protocols = []
 [swarm]
 max_connections = 192
 max_pending_inbound = 64
-max_connections_per_peer = 8
+max_connections_per_peer = 3
 max_inbound_streams = 1024
+max_outbound_streams = 1024
+max_outbound_streams_total = 65536
 upgrade_timeout = "15s"
 stream_timeout = "10s"
+idle_timeout = "never"
+dead_after = "90s"
 close_timeout = "1s"
 
 [dial]

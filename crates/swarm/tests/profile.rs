@@ -60,7 +60,7 @@ fn later_layers_win_and_each_value_knows_its_own() {
         ("swarm.max_connections", "150", "file node.toml:2"),
         ("swarm.max_pending_inbound", "5", "environment variable SKEP_SWARM__MAX_PENDING_INBOUND"),
         ("swarm.max_inbound_streams", "7", "--set swarm.max_inbound_streams=7"),
-        ("swarm.max_connections_per_peer", "8", "default"),
+        ("swarm.max_connections_per_peer", "3", "default"),
     ];
     for (path, value, origin) in table {
         assert_eq!(effective(&sources, path), (value.into(), origin.into()), "{path}");
@@ -153,8 +153,9 @@ fn a_variable_that_matches_nothing_is_an_error() {
          2. transport.tpc: unknown transport \"tpc\" [environment variable SKEP_TRANSPORT__TPC__NODELAY]\n    \
          did you mean `tcp`? linked here: memory, tcp; to link another, add it to `plugins!` in the binary\n  \
          3. swarm.max_connection: unknown key [environment variable SKEP_SWARM__MAX_CONNECTION]\n    \
-         did you mean `max_connections`? keys here: close_timeout, max_connections, \
-         max_connections_per_peer, max_inbound_streams, max_pending_inbound, stream_timeout, upgrade_timeout"
+         did you mean `max_connections`? keys here: close_timeout, dead_after, idle_timeout, max_connections, \
+         max_connections_per_peer, max_inbound_streams, max_outbound_streams, max_outbound_streams_total, \
+         max_pending_inbound, stream_timeout, upgrade_timeout"
     );
 }
 

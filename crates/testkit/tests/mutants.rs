@@ -3,7 +3,7 @@
 
 mod doubles;
 
-use doubles::{bent, muxer, peerstore, plugin, policy, ranker, security, transport};
+use doubles::{bent, muxer, peerstore, plugin, policy, ranker, security, selector, transport};
 use skep_testkit::{
     DuplexConfig, Property,
     harness::Fixture,
@@ -265,6 +265,19 @@ doubles! { pruner_fails:
     pruner_p2: policy::PrunerFault::PrunesAtTheLowMark => ["p2_nothing_goes_at_or_below_the_low_mark"];
     pruner_p3: policy::PrunerFault::ProtectionIsIgnored => ["p3_protected_connections_stay"];
     pruner_p4: policy::PrunerFault::EachAnswerIsAnother => ["p4_equal_snapshots_get_equal_answers"];
+}
+
+fn selector_fails(fault: selector::Fault, failing: &[&str]) {
+    let build = move || Arc::new(selector::Newest(fault)) as Arc<dyn skep_api::selector::ConnectionSelector>;
+    let fixture = suite::selector::Fixture::new(build);
+    expect(&suite::selector::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { selector_fails:
+    a_right_selector: selector::Fault::Nothing => [];
+    selector_e1_unknown: selector::Fault::NamesAnother => ["e1_one_of_those_given_or_none_of_none"];
+    selector_e1_silent: selector::Fault::FallsSilent => ["e1_one_of_those_given_or_none_of_none"];
+    selector_e3: selector::Fault::LimitedIsAsGood => ["e3_a_limited_one_only_if_all_are"];
 }
 
 fn ranker_fails(fault: ranker::Fault, failing: &[&str]) {

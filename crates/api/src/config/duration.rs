@@ -92,6 +92,74 @@ impl JsonSchema for DurationText {
     }
 }
 
+/// A duration, or `"never"`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DurationOrNever(pub Option<Duration>);
+
+impl DurationOrNever {
+    /// It does not come.
+    pub const NEVER: Self = Self(None);
+
+    /// So many seconds.
+    #[must_use]
+    pub const fn secs(secs: u64) -> Self {
+        Self(Some(Duration::from_secs(secs)))
+    }
+}
+
+impl fmt::Display for DurationOrNever {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(duration) => fmt::Display::fmt(&DurationText(duration), f),
+            None => f.write_str("never"),
+        }
+    }
+}
+
+impl fmt::Debug for DurationOrNever {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for DurationOrNever {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DurationOrNever {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = DurationOrNever;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"never\", or a duration with a unit, such as \"30s\" or \"5m\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DurationOrNever, E> {
+                if text.trim() == "never" {
+                    return Ok(DurationOrNever::NEVER);
+                }
+                let duration = DurationText::parse(text);
+                let duration =
+                    duration.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
+                Ok(DurationOrNever(Some(duration.0)))
+            }
+        }
+        deserializer.deserialize_str(Visitor).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for DurationOrNever {
+    fn schema_name() -> Cow<'static, str> {
+        "DurationOrNever".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(never|[0-9]+ ?(ms|s|m|h))$" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ mod duration;
 mod error;
 mod section;
 
-pub use duration::DurationText;
+pub use duration::{DurationOrNever, DurationText};
 pub use error::{ConfigError, ConfigErrors, Problem, Problems};
 pub use section::{ConfigSection, ValueOrigin, nearest};
 

@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Ping(PingArgs),
     /// Connect to a peer and say how that went, or why it did not.
     Dial(DialArgs),
+    /// Show what a running node is and does: connections, streams, dials, scopes, tags, listeners.
+    Status(StatusArgs),
     /// Look at what a running node does not dial because it failed, or let it forget that.
     #[command(subcommand)]
     Backoff(BackoffCommand),
@@ -145,6 +147,21 @@ impl DialTarget {
             Self::Peer(_) => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// List the streams, too.
+    #[arg(long)]
+    pub streams: bool,
+    /// Print the effective configuration, too.
+    #[arg(long)]
+    pub effective_config: bool,
+    /// Entries of each list, at most 10000. The totals count all.
+    #[arg(long, value_name = "N", default_value_t = skep::control::SOME_ENTRIES)]
+    pub max: u32,
 }
 
 #[derive(Debug, Subcommand)]

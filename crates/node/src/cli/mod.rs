@@ -11,6 +11,7 @@ pub(crate) mod log;
 mod ping;
 mod run;
 mod signals;
+mod status;
 pub(crate) mod text;
 
 use args::{Cli, Command};
@@ -85,6 +86,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args, &cx).await,
         Command::Ping(args) => ping::run(&args, &cx).await,
         Command::Dial(args) => dial::run(&args, &cx).await,
+        Command::Status(args) => status::run(&args, &cx).await,
         Command::Backoff(command) => backoff::run(&command, &cx).await,
         Command::Plugins => inspect::plugins(&cx),
         Command::Check => inspect::check(&cx),

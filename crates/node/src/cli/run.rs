@@ -8,7 +8,7 @@ use super::{
     text::{count, faint, heading, print, time},
 };
 use serde_json::json;
-use skep::control;
+use skep::control::{self, status::About};
 use skep_api::{Multiaddr, multiaddr::Protocol};
 use skep_swarm::{ShutdownReport, Stack, Swarm};
 use std::path::{Path, absolute};
@@ -19,7 +19,8 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     let node = cx.node()?;
     let swarm = &node.swarm;
     if let Some(path) = &args.control {
-        control::serve(path, swarm, &node.tasks).await?;
+        let about = About::new(node.profile.name(), &node.assembly.plan.show());
+        control::serve(path, swarm, about, &node.tasks).await?;
     }
     let mut addrs = Vec::new();
     for addr in &node.assembly.listen {

@@ -2,7 +2,8 @@
 
 use super::{
     backoff,
-    protocol::{Accepted, Refusal, Request},
+    protocol::{Accepted, MAX_ENTRIES, Refusal, Request},
+    status::{self, About},
 };
 use serde::Serialize;
 use skep_swarm::Swarm;
@@ -13,21 +14,26 @@ use skep_swarm::Swarm;
 enum Answer {
     BackoffList(backoff::List),
     BackoffClear(backoff::Cleared),
+    Status(Box<status::Status>),
 }
 
 /// Does what a line asks and gives the line to send back.
-pub(super) fn answer(line: &[u8], node: &Swarm) -> Vec<u8> {
-    match Request::parse(line).and_then(|request| carry_out(&request, node)) {
+pub(super) fn answer(line: &[u8], node: &Swarm, about: &About) -> Vec<u8> {
+    match Request::parse(line).and_then(|request| carry_out(&request, node, about)) {
         Ok(answer) => to_line(&Accepted::new(answer)),
         Err(refusal) => refused(refusal),
     }
 }
 
-fn carry_out(request: &Request, node: &Swarm) -> Result<Answer, Refusal> {
+fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Answer, Refusal> {
     Ok(match request {
         Request::BackoffList {} => Answer::BackoffList(backoff::list(node)),
         Request::BackoffClear { what, value } => {
             Answer::BackoffClear(backoff::clear(node, *what, value.as_deref())?)
+        }
+        Request::Status { max, config } => {
+            let max = usize::try_from((*max).min(MAX_ENTRIES)).unwrap_or_default();
+            Answer::Status(Box::new(status::status(node, about, max, *config)))
         }
     })
 }

@@ -17,13 +17,14 @@ mod protocol;
 mod server;
 #[cfg(unix)]
 mod socket;
+pub mod status;
 #[cfg(not(unix))]
 mod unsupported;
 
 #[cfg(unix)]
 pub use client::ask;
 pub use error::ControlError;
-pub use protocol::{Accepted, Refusal, Request, What};
+pub use protocol::{Accepted, Refusal, Request, SOME_ENTRIES, What};
 #[cfg(unix)]
 pub use server::serve;
 #[cfg(not(unix))]

@@ -21,6 +21,25 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// What the node is and does: [`status::Status`](super::status::Status).
+    #[serde(rename = "status")]
+    Status {
+        /// Entries of each list; 256 unless said otherwise, and 10,000 at most.
+        #[serde(default = "some_entries")]
+        max: u32,
+        /// Whether to tell the effective configuration, too.
+        #[serde(default)]
+        config: bool,
+    },
+}
+
+/// Entries of each list of `status`, unless said otherwise.
+pub const SOME_ENTRIES: u32 = 256;
+/// The most there are.
+pub(super) const MAX_ENTRIES: u32 = 10_000;
+
+fn some_entries() -> u32 {
+    SOME_ENTRIES
 }
 
 /// What `backoff.clear` is about.
@@ -56,9 +75,10 @@ pub struct Refusal {
 }
 
 /// The commands, each with an example.
-pub(super) const COMMANDS: [(&str, &str); 2] = [
+pub(super) const COMMANDS: [(&str, &str); 3] = [
     ("backoff.list", r#"{"command":"backoff.list"}"#),
     ("backoff.clear", r#"{"command":"backoff.clear","what":"peer","value":"12D3Koo…"}, or "what":"all""#),
+    ("status", r#"{"command":"status"}, or with "max":1000, "config":true"#),
 ];
 
 impl<T> Accepted<T> {
@@ -122,7 +142,7 @@ mod tests {
     fn an_unknown_command_is_told_the_known_ones() {
         let (error, advice) = refused(r#"{"command":"backoff.\u001blist"}"#);
         assert_eq!(error, "unknown command \"backoff.\\u{1b}list\"");
-        assert_eq!(advice, "known here: backoff.list, backoff.clear");
+        assert_eq!(advice, "known here: backoff.list, backoff.clear, status");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     line::{self, Line},
     protocol::Refusal,
     socket::{self, ControlSocket},
+    status::About,
 };
 use skep_api::TaskScope;
 use skep_swarm::Swarm;
@@ -34,21 +35,21 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// [`ControlError`] where there cannot be a socket, as when another node uses that path.
-pub async fn serve(path: &Path, node: &Swarm, tasks: &TaskScope) -> Result<(), ControlError> {
+pub async fn serve(path: &Path, node: &Swarm, about: About, tasks: &TaskScope) -> Result<(), ControlError> {
     let socket = socket::bind(path).await?;
-    let (node, scope) = (node.clone(), tasks.clone());
+    let (node, about, scope) = (node.clone(), Arc::new(about), tasks.clone());
     tasks.spawn("control", async move {
         let cancelled = scope.cancelled().clone();
         tokio::select! {
             () = cancelled.cancelled() => {}
-            () = accept(&socket, &node, &scope) => {}
+            () = accept(&socket, &node, &about, &scope) => {}
         }
     });
     Ok(())
 }
 
 /// Takes one client after the other. Never waits for one of them.
-async fn accept(socket: &ControlSocket, node: &Swarm, tasks: &TaskScope) {
+async fn accept(socket: &ControlSocket, node: &Swarm, about: &Arc<About>, tasks: &TaskScope) {
     let room = Arc::new(Semaphore::new(MAX_CLIENTS));
     loop {
         let mut client = match socket.accept().await {
@@ -64,12 +65,12 @@ async fn accept(socket: &ControlSocket, node: &Swarm, tasks: &TaskScope) {
             let _ = timeout(PAUSE, client.write_all(&refused(too_many()))).await;
             continue;
         };
-        let (node, cancelled) = (node.clone(), tasks.cancelled().clone());
+        let (node, about, cancelled) = (node.clone(), Arc::clone(about), tasks.cancelled().clone());
         tasks.spawn("control client", async move {
             let _place = place;
             tokio::select! {
                 () = cancelled.cancelled() => {}
-                ended = talk(client, &node) => {
+                ended = talk(client, &node, &about) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "A client of the control socket is gone.");
                     }
@@ -80,13 +81,13 @@ async fn accept(socket: &ControlSocket, node: &Swarm, tasks: &TaskScope) {
 }
 
 /// Answers one client, line by line, until it ends, takes too long or says too much.
-async fn talk(mut client: UnixStream, node: &Swarm) -> io::Result<()> {
+async fn talk(mut client: UnixStream, node: &Swarm, about: &About) -> io::Result<()> {
     let (reader, mut writer) = client.split();
     let mut reader = BufReader::new(reader);
     loop {
         let line = timeout(IDLE, line::read(&mut reader, MAX_REQUEST)).await??;
         let (answer, more) = match line {
-            Line::Whole(line) => (answer(&line, node), true),
+            Line::Whole(line) => (answer(&line, node, about), true),
             Line::TooLong => (refused(too_long()), false),
             Line::End => return Ok(()),
         };

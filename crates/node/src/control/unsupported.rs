@@ -1,6 +1,6 @@
 //! Systems without Unix domain sockets.
 
-use super::{error::ControlError, protocol::Request};
+use super::{error::ControlError, protocol::Request, status::About};
 use serde::de::DeserializeOwned;
 use skep_api::TaskScope;
 use skep_swarm::Swarm;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// [`ControlError::Unsupported`], always.
 #[allow(clippy::unused_async, reason = "as on systems that have such sockets")]
-pub async fn serve(_: &Path, _: &Swarm, _: &TaskScope) -> Result<(), ControlError> {
+pub async fn serve(_: &Path, _: &Swarm, _: About, _: &TaskScope) -> Result<(), ControlError> {
     Err(ControlError::Unsupported)
 }
 

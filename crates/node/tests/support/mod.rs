@@ -9,6 +9,7 @@ use skep::{
     api::{
         Code, ConfigSection, Keypair, Multiaddr,
         multiaddr::Protocol,
+        muxer::Muxer,
         protocol::{InboundStream, ProtocolError, ProtocolHandler},
     },
     swarm::{
@@ -67,12 +68,17 @@ impl ProtocolHandler for Tests {
 
 /// A builder with noise, yamux and the protocols above, but no transport yet.
 pub(crate) fn layers() -> SwarmBuilder {
+    layers_with(|yamux| yamux)
+}
+
+/// The same, with something around the muxer.
+pub(crate) fn layers_with(around: impl FnOnce(Arc<dyn Muxer>) -> Arc<dyn Muxer>) -> SwarmBuilder {
     let builder = SwarmBuilder::new(Keypair::generate_ed25519());
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     builder
         .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx).unwrap())
-        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx).unwrap())
+        .muxer("yamux", around((skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx).unwrap()))
         // The `libp2p` crate answers no pings of a peer that does not answer its own.
         .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx).unwrap())
         .protocol("tests", Arc::new(Tests))

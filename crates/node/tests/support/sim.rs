@@ -190,7 +190,11 @@ impl Listener for Late {
 
 /// A node on the network, with a ranker and a peer store, without identify: what it knows is what it is told.
 pub(crate) fn on(sim: &Arc<Sim>) -> SwarmBuilder {
-    let builder = layers();
+    on_with(sim, layers())
+}
+
+/// The same over other layers.
+pub(crate) fn on_with(sim: &Arc<Sim>, builder: SwarmBuilder) -> SwarmBuilder {
     let cx = builder.build_cx().clone();
     let smart = skep::policies::ranker::smart::PLUGIN;
     let store = skep::policies::peerstore::memory::PLUGIN;

@@ -6,8 +6,12 @@ use skep_api::{Multiaddr, PeerId};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The dials in flight that can be joined.
@@ -21,7 +25,22 @@ pub(super) struct InFlight {
     pub(super) wake: Arc<Notify>,
     /// Those who wait for it. The last one to go ends it.
     pub(super) interested: usize,
+    pub(super) since: Instant,
     pub(super) cancel: CancellationToken,
+}
+
+/// A dial under way that others can join.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DialInFlight {
+    /// The peer that is dialled.
+    pub peer: Option<PeerId>,
+    /// The address that is dialled, where no peer is known.
+    pub addr: Option<Multiaddr>,
+    /// How many wait for it.
+    pub callers: usize,
+    /// How long it has been under way.
+    pub elapsed: Duration,
 }
 
 /// Somebody's interest in a dial in flight.
@@ -44,8 +63,17 @@ impl Drop for Interest {
 }
 
 impl Flights {
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
+    /// What is being dialled, and for how many.
+    pub(super) fn list(&self) -> Vec<DialInFlight> {
+        let flights = self.lock();
+        let dial = |(key, flight): (&Key, &InFlight)| {
+            let (peer, addr) = match key {
+                Key::Peer(peer) => (Some(*peer), None),
+                Key::Addr(addr) => (None, Some(addr.clone())),
+            };
+            DialInFlight { peer, addr, callers: flight.interested, elapsed: flight.since.elapsed() }
+        };
+        flights.iter().map(dial).collect()
     }
 
     /// Takes a dial out, if `when` holds while nobody can join it. Whether nobody can any more.

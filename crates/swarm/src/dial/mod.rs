@@ -37,6 +37,7 @@ mod settings;
 mod state;
 
 pub use black_hole::PathState;
+pub use flights::DialInFlight;
 pub use options::{DialOptions, Priority};
 pub use report::{AddrOutcome, AddrReport, DialError, DialReport, Dialed, SwarmDialAllFailedError};
 pub use retry::RetryConfig;

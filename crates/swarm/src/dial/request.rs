@@ -92,6 +92,9 @@ impl Inner {
         if let Some(connection) = self.existing(&target, &options) {
             return found(connection);
         }
+        if self.is_draining() {
+            return refuse(Cause::ShuttingDown);
+        }
         if options.no_dial {
             return refuse(Cause::NotConnected);
         }
@@ -234,7 +237,10 @@ impl Inner {
         let (wake, cancel) = (Arc::new(Notify::new()), CancellationToken::new());
         let flight =
             Flight::new(Arc::clone(self), peer, Some((key.clone(), id)), receiver, Arc::clone(&wake));
-        flights.insert(key.clone(), InFlight { id, requests, wake, interested: 1, cancel: cancel.clone() });
+        flights.insert(
+            key.clone(),
+            InFlight { id, requests, wake, interested: 1, since: Instant::now(), cancel: cancel.clone() },
+        );
         drop(flights);
         self.take_off(flight, cancel);
         Ok(Interest { node: Arc::clone(self), key, id })

@@ -4,7 +4,7 @@ use super::{
     backoff::{Backoff, Curve, Negative},
     black_hole::{BlackHoles, PathState},
     budget::Budget,
-    flights::Flights,
+    flights::{DialInFlight, Flights},
     interfaces::{self, Interfaces},
     retry::RetryConfig,
     settings::DialSettings,
@@ -44,6 +44,8 @@ pub(crate) struct Dialer {
 pub struct DialState {
     /// Dials under way.
     pub in_flight: usize,
+    /// Which these are, in no order.
+    pub dials: Vec<DialInFlight>,
     /// Addresses that are being tried.
     pub outstanding: usize,
     /// Tries that wait for room.
@@ -164,8 +166,10 @@ impl Dialer {
             last: entry.last,
             left: left(entry.until),
         });
+        let dials = self.flights.list();
         DialState {
-            in_flight: self.flights.len(),
+            in_flight: dials.len(),
+            dials,
             outstanding,
             queued,
             addrs: addrs.collect(),

@@ -79,6 +79,18 @@ pub enum NewStreamError {
     /// There is no connection to the peer.
     #[error("not connected to {0}; dial it first")]
     NotConnected(PeerId),
+    /// There is a limited connection only, and the caller wants neither that nor a dial.
+    #[error("only connected to {0} through a relay; allow a limited connection, or a dial")]
+    OnlyLimited(PeerId),
+    /// There was no connection, and none could be made.
+    #[error("no connection to {peer}")]
+    Dial {
+        /// The peer.
+        peer: PeerId,
+        /// What became of each address.
+        #[source]
+        source: DialError,
+    },
     /// The connection could not carry it.
     #[error("no stream to {peer}")]
     Failed {

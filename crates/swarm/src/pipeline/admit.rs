@@ -91,6 +91,11 @@ pub(crate) fn link(
     }
 }
 
+/// A link that was made elsewhere, after the gates were asked about it.
+pub(crate) fn given(link: Link, permit: Permit) -> Admitted<Link> {
+    Admitted { inner: link, permit }
+}
+
 impl Admitted<Box<dyn Incoming>> {
     pub(crate) async fn accept(self) -> Result<Admitted<Link>, TransportError> {
         let link = self.inner.accept().await?;

@@ -9,7 +9,7 @@ use crate::{
     error::{AttemptError, Cause, Stage},
     swarm::Inner,
 };
-use skep_api::{PeerId, security::Role};
+use skep_api::{PeerId, resources::ConnectionRequest, security::Role};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,16 +23,21 @@ pub(crate) async fn connect(
 ) -> Result<Established, AttemptError> {
     let begun = Instant::now();
     let attempt = async {
-        let permit = node
+        let mut permit = node
             .permits
             .outbound()
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
+        let mut request = ConnectionRequest::new(Role::Dialer, target.addr());
+        request.expected = expected.as_ref();
+        node.grant(&mut permit, &request)?;
         progress.start();
         progress.at(Stage::Connect, target.transport());
+        let transport = target.transport().to_string();
         let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             stack: &node.stack,
             role: Role::Dialer,
+            transport: &transport,
             expected,
             local_peer: node.local_peer,
             begun,

@@ -43,6 +43,8 @@ pub struct ConnectionInfo {
     pub local: Multiaddr,
     /// The peer's end, from the socket.
     pub remote: Multiaddr,
+    /// The transport plugin; `given` where the link was made elsewhere.
+    pub transport: String,
     /// The security plugin; `None` where the transport brings its own.
     pub security: Option<String>,
     /// The muxer plugin; `None` where the transport brings its own.
@@ -56,6 +58,8 @@ pub struct ConnectionInfo {
 pub(crate) struct Upgrade<'a> {
     pub(crate) stack: &'a Stack,
     pub(crate) role: Role,
+    /// The plugin that made the link.
+    pub(crate) transport: &'a str,
     pub(crate) expected: Option<PeerId>,
     pub(crate) local_peer: PeerId,
     pub(crate) begun: Instant,
@@ -76,6 +80,7 @@ impl Upgrade<'_> {
                     peer_key: verified.key().clone(),
                     local: link.local,
                     remote: link.remote,
+                    transport: self.transport.into(),
                     security: None,
                     muxer: None,
                     early_muxer: false,
@@ -102,6 +107,7 @@ impl Upgrade<'_> {
             peer_key: verified.key().clone(),
             local: link.local,
             remote: link.remote,
+            transport: self.transport.into(),
             security: Some(security),
             muxer: Some(muxer),
             early_muxer: early.is_some(),

@@ -11,6 +11,7 @@ pub mod pruner;
 pub mod ranker;
 pub mod resolver;
 pub mod security;
+pub mod selector;
 pub mod streams;
 pub mod transport;
 

@@ -10,4 +10,5 @@ pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod ranker;
 pub(crate) mod security;
+pub(crate) mod selector;
 pub(crate) mod transport;

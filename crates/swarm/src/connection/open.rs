@@ -1,0 +1,126 @@
+//! Opening a stream on a connection.
+
+use super::{
+    Shared,
+    streams::{NoStream, StreamGuard},
+};
+use crate::{
+    muxed::Muxed,
+    net_stream::NetStream,
+    permits::{per_connection_outbound, total_outbound},
+    pipeline::negotiate,
+    swarm::Inner,
+};
+use skep_api::{
+    Code,
+    muxer::{MuxerError, MuxerErrorKind},
+    protocol::{ProtocolError, ProtocolErrorKind},
+    resources::LimitExceeded,
+    security::Role,
+};
+use std::sync::Arc;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
+
+impl Shared {
+    /// Opens a stream before `deadline`. Waits for room in the order of asking.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        protocols: &[String],
+        deadline: Instant,
+    ) -> Result<NetStream, ProtocolError> {
+        let Some(node) = self.node.upgrade() else { return Err(closed()) };
+        let guard = self.place(&node, deadline).await?;
+        let begun = Instant::now();
+        let opened = match timeout_at(deadline, self.open_now(&node, protocols, guard)).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                let waited = begun.elapsed();
+                Err(ProtocolError::new(ProtocolErrorKind::TimedOut, format!("after {waited:.1?}")))
+            }
+        };
+        if opened.is_err() {
+            self.streams.count_failed();
+        }
+        opened
+    }
+
+    /// Takes room for a stream: on this connection, then on the node. Who comes first is served first.
+    async fn place(self: &Arc<Self>, node: &Inner, deadline: Instant) -> Result<StreamGuard, ProtocolError> {
+        let waits_for =
+            |limit| ProtocolError::new(ProtocolErrorKind::TimedOut, "waiting for room").with_source(limit);
+        let (on_one, in_all) = (node.settings.max_outbound_streams, node.settings.max_outbound_streams_total);
+        let here = match timeout_at(deadline, self.streams.room.acquire()).await {
+            Ok(Ok(here)) => here,
+            Ok(Err(_)) => return Err(closed()),
+            Err(_) => return Err(waits_for(per_connection_outbound(&self.info.peer, on_one))),
+        };
+        let room = match timeout_at(deadline, Arc::clone(&node.stream_room).acquire_owned()).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) => return Err(closed()),
+            Err(_) => return Err(waits_for(total_outbound(in_all))),
+        };
+        let guard = self.enter_outbound(room)?;
+        // From here on the guard gives it back.
+        here.forget();
+        Ok(guard)
+    }
+
+    fn enter_outbound(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Result<StreamGuard, ProtocolError> {
+        self.enter(Role::Dialer, Some(room)).map_err(|refused| match refused {
+            NoStream::Closed => closed(),
+            NoStream::Limit(limit) => limited(limit),
+        })
+    }
+
+    async fn open_now(
+        self: &Arc<Self>,
+        node: &Inner,
+        protocols: &[String],
+        guard: StreamGuard,
+    ) -> Result<NetStream, ProtocolError> {
+        let muxed = Muxed::new(self.conn.open().await.map_err(not_opened)?);
+        let (protocol, io) = match negotiate::negotiate(muxed.clone(), Role::Dialer, protocols).await {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                muxed.lock().reset(Code::PROTOCOL_NEGOTIATION_FAILED);
+                return Err(not_agreed(error));
+            }
+        };
+        let protocol: Arc<str> = protocol.as_str().into();
+        let keeps_alive = node.handlers.snapshot().keeps_alive(&protocol);
+        if let Err(limit) = guard.agreed(&protocol, keeps_alive, None) {
+            muxed.lock().reset(Code::RESOURCE_LIMIT);
+            return Err(limited(limit));
+        }
+        Ok(NetStream::new(io, muxed, protocol, Role::Dialer, guard))
+    }
+}
+
+fn closed() -> ProtocolError {
+    not_opened(MuxerError::new(MuxerErrorKind::Closed, ""))
+}
+
+fn limited(limit: LimitExceeded) -> ProtocolError {
+    ProtocolError::new(ProtocolErrorKind::Limit, "").with_source(limit)
+}
+
+fn not_opened(error: MuxerError) -> ProtocolError {
+    let limited = error.kind() == MuxerErrorKind::TooManyStreams;
+    let kind = if limited { ProtocolErrorKind::Limit } else { ProtocolErrorKind::Io };
+    ProtocolError::new(kind, "").with_source(error)
+}
+
+fn not_agreed(error: multistream_select::NegotiationError) -> ProtocolError {
+    match error {
+        multistream_select::NegotiationError::Failed => {
+            ProtocolError::new(ProtocolErrorKind::NotSupported, "")
+        }
+        multistream_select::NegotiationError::ProtocolError(e) => {
+            let io: std::io::Error = e.into();
+            ProtocolError::new(ProtocolErrorKind::Io, "while agreeing on the protocol").with_source(io)
+        }
+    }
+}

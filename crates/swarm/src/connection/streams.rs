@@ -1,0 +1,291 @@
+//! The streams of a connection: each is entered here before it exists, and what it holds is given back when it leaves.
+
+use super::Shared;
+use crate::{
+    events::{Event, EventKinds, StreamEvent},
+    permits::per_connection,
+};
+use skep_api::{
+    resources::{ConnectionScope, LimitExceeded, StreamScope},
+    security::Role,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    state: Mutex<State>,
+    /// Room for streams that this node opens.
+    pub(super) room: Semaphore,
+    max_inbound: u32,
+    /// Open streams of protocols that keep the connection alive.
+    busy: AtomicUsize,
+    quiet: Notify,
+    opened: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: BTreeMap<u64, Entry>,
+    last: u64,
+    inbound: u32,
+    closed: bool,
+    scope: Option<Box<dyn ConnectionScope>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    role: Role,
+    protocol: Option<Arc<str>>,
+    since: Instant,
+    keeps_alive: bool,
+    scope: Option<Box<dyn StreamScope>>,
+    /// Room among all streams of the node.
+    _room: Option<OwnedSemaphorePermit>,
+    /// Room among the streams of a handler.
+    _served: Option<OwnedSemaphorePermit>,
+}
+
+/// An open stream of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamInfo {
+    /// Unique on its connection, rising.
+    pub id: u64,
+    /// `Dialer` if this node opened it.
+    pub role: Role,
+    /// The protocol; `None` while it is agreed on.
+    pub protocol: Option<Arc<str>>,
+    /// How long it has been open.
+    pub age: Duration,
+}
+
+/// Why a stream cannot be entered.
+#[derive(Debug)]
+pub(crate) enum NoStream {
+    /// The connection has ended, or is being closed.
+    Closed,
+    Limit(LimitExceeded),
+}
+
+impl Streams {
+    pub(super) fn new(max_inbound: u32, max_outbound: u32, scope: Option<Box<dyn ConnectionScope>>) -> Self {
+        Self {
+            state: Mutex::new(State { scope, ..State::default() }),
+            room: Semaphore::new(max_outbound as usize),
+            max_inbound,
+            busy: AtomicUsize::new(0),
+            quiet: Notify::new(),
+            opened: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that are open now.
+    pub(super) fn list(&self) -> Vec<StreamInfo> {
+        let info = |(id, entry): (&u64, &Entry)| StreamInfo {
+            id: *id,
+            role: entry.role,
+            protocol: entry.protocol.clone(),
+            age: entry.since.elapsed(),
+        };
+        self.lock().open.iter().map(info).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Streams that the peer has open for one protocol.
+    pub(super) fn inbound_of(&self, protocol: &str) -> usize {
+        let of = |e: &&Entry| e.role == Role::Listener && e.protocol.as_deref() == Some(protocol);
+        self.lock().open.values().filter(of).count()
+    }
+
+    /// Whether a stream keeps the connection alive.
+    pub(super) fn busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until no stream keeps the connection alive.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            let quiet = self.quiet.notified();
+            tokio::pin!(quiet);
+            quiet.as_mut().enable();
+            if !self.busy() {
+                return;
+            }
+            quiet.await;
+        }
+    }
+
+    /// Streams that this node has opened so far, and those of them that failed.
+    pub(super) fn health(&self) -> (u64, u64) {
+        (self.opened.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Counts one that could not be opened.
+    pub(super) fn count_failed(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Enters a stream, if there is room for it. Room for one of this node's own has been taken from `streams.room`.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        role: Role,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<StreamGuard, NoStream> {
+        let mut state = self.streams.lock();
+        if state.closed {
+            return Err(NoStream::Closed);
+        }
+        let max = self.streams.max_inbound;
+        if role == Role::Listener && state.inbound >= max {
+            return Err(NoStream::Limit(per_connection(&self.info.peer, state.inbound, max)));
+        }
+        let scope = state.scope.as_ref().map(|scope| scope.open_stream(role)).transpose();
+        let scope = scope.map_err(NoStream::Limit)?;
+        if role == Role::Listener {
+            state.inbound = state.inbound.saturating_add(1);
+        }
+        state.last = state.last.saturating_add(1);
+        let (id, since) = (state.last, Instant::now());
+        let entry =
+            Entry { role, protocol: None, since, keeps_alive: true, scope, _room: room, _served: None };
+        state.open.insert(id, entry);
+        self.streams.busy.fetch_add(1, Ordering::AcqRel);
+        Ok(StreamGuard { conn: Arc::clone(self), id })
+    }
+
+    /// The connection has ended: so have its streams, whoever still holds them. There will be no more.
+    pub(crate) fn end_streams(&self) {
+        let (open, scope) = {
+            let mut state = self.streams.lock();
+            state.closed = true;
+            (std::mem::take(&mut state.open), state.scope.take())
+        };
+        for (id, entry) in open {
+            self.left(id, &entry);
+        }
+        drop(scope);
+    }
+
+    /// A stream has left the table.
+    fn left(&self, id: u64, entry: &Entry) {
+        if entry.role == Role::Dialer {
+            self.streams.room.add_permits(1);
+        }
+        if entry.keeps_alive {
+            self.no_longer_busy();
+        }
+        if let Some(protocol) = &entry.protocol {
+            self.tell(Event::StreamClosed, id, entry.role, protocol);
+        }
+    }
+
+    fn no_longer_busy(&self) {
+        // First: the moment at which the last stream ends is the one that counts.
+        self.life.touch();
+        if self.streams.busy.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.streams.quiet.notify_waiters();
+        }
+    }
+
+    fn tell(&self, event: fn(StreamEvent) -> Event, id: u64, role: Role, protocol: &Arc<str>) {
+        let Some(node) = self.node.upgrade() else { return };
+        if node.events.want(EventKinds::STREAMS) {
+            let (connection, peer, protocol) = (self.id, self.info.peer, Arc::clone(protocol));
+            node.emit(&event(StreamEvent { connection, id, peer, role, protocol }));
+        }
+    }
+}
+
+/// A stream's place on its connection. Dropping it gives back all that the stream holds.
+pub(crate) struct StreamGuard {
+    conn: Arc<Shared>,
+    id: u64,
+}
+
+impl StreamGuard {
+    /// Its protocol is known now. `served` is its place among the streams of its handler.
+    pub(super) fn agreed(
+        &self,
+        protocol: &Arc<str>,
+        keeps_alive: bool,
+        served: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), LimitExceeded> {
+        let mut state = self.conn.streams.lock();
+        // The connection may have ended meanwhile.
+        let Some(entry) = state.open.get_mut(&self.id) else { return Ok(()) };
+        if let Some(scope) = &mut entry.scope {
+            scope.set_protocol(protocol)?;
+        }
+        entry.protocol = Some(Arc::clone(protocol));
+        entry._served = served;
+        if entry.role == Role::Dialer {
+            self.conn.streams.opened.fetch_add(1, Ordering::Relaxed);
+        }
+        if entry.keeps_alive && !keeps_alive {
+            entry.keeps_alive = false;
+            self.conn.no_longer_busy();
+        }
+        // Under the lock, so that it comes before the end of the connection does.
+        self.conn.tell(Event::StreamOpened, self.id, entry.role, protocol);
+        Ok(())
+    }
+
+    /// The stream was reset by the peer, or lost with its connection.
+    pub(crate) fn failed(&self) {
+        let mut state = self.conn.streams.lock();
+        if state.open.get_mut(&self.id).is_some_and(|entry| entry.role == Role::Dialer) {
+            self.conn.streams.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn conn(&self) -> &Arc<Shared> {
+        &self.conn
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        let mut state = self.conn.streams.lock();
+        let Some(entry) = state.open.remove(&self.id) else { return };
+        if entry.role == Role::Listener {
+            state.inbound = state.inbound.saturating_sub(1);
+        }
+        // Under the lock, so that it comes before the end of the connection does.
+        self.conn.left(self.id, &entry);
+    }
+}
+
+impl fmt::Debug for StreamGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamGuard").field("id", &self.id).finish_non_exhaustive()
+    }
+}
