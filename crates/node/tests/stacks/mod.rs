@@ -1,4 +1,5 @@
 //! Two connected nodes of any three layers, with a hand on the link between them.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 mod severed;
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-const PROTOCOL: &str = "/test/streams/1";
+pub(crate) const PROTOCOL: &str = "/test/streams/1";
 
 /// What a node is made of, and where it listens.
 #[derive(Clone, Copy)]
@@ -33,8 +34,14 @@ pub(crate) struct Layers {
     pub(crate) listen: &'static str,
 }
 
-/// A fresh pair of nodes with one connection.
+/// A fresh pair of nodes with one connection, as the scripts need it.
 pub(crate) async fn connect(layers: Layers) -> Result<Connected, Broken> {
+    let (dialer, listener, cut) = pair(layers).await?;
+    Ok(Connected { dialer, listener, cut: Arc::new(move || cut.cancel()) })
+}
+
+/// A fresh pair of nodes with one connection: the dialler's end, the listener's, and what cuts it.
+pub(crate) async fn pair(layers: Layers) -> Result<(Arc<NodeEnd>, Arc<NodeEnd>, CancellationToken), Broken> {
     let cut = CancellationToken::new();
     let (dialer, opened_by_listener) = node(layers, &cut);
     let (listener, opened_by_dialer) = node(layers, &cut);
@@ -47,11 +54,7 @@ pub(crate) async fn connect(layers: Layers) -> Result<Connected, Broken> {
     while !matches!(events.next().await, Some(Event::Connected { .. }) | None) {}
     let Some(accepted) = listener.connection(&dialer.peer_id()) else { return broken("no connection came") };
     let end = |node, conn, inbound| Arc::new(NodeEnd { _node: node, conn, inbound: Mutex::new(inbound) });
-    Ok(Connected {
-        dialer: end(dialer, conn, opened_by_listener),
-        listener: end(listener, accepted, opened_by_dialer),
-        cut: Arc::new(move || cut.cancel()),
-    })
+    Ok((end(dialer, conn, opened_by_listener), end(listener, accepted, opened_by_dialer), cut))
 }
 
 fn node(layers: Layers, cut: &CancellationToken) -> (Swarm, mpsc::Receiver<Stream>) {
@@ -90,9 +93,10 @@ impl ProtocolHandler for HandOver {
     }
 }
 
-struct NodeEnd {
+/// A node and its end of the connection.
+pub(crate) struct NodeEnd {
     _node: Swarm,
-    conn: SwarmConn,
+    pub(crate) conn: SwarmConn,
     inbound: Mutex<mpsc::Receiver<Stream>>,
 }
 
