@@ -26,6 +26,8 @@ pub(crate) struct YamuxStream {
     announced: bool,
     finished: bool,
     stopped: Option<Code>,
+    /// How reading was told to have ended. It stays so, whatever comes after.
+    read_end: Option<Result<(), StreamError>>,
 }
 
 impl YamuxStream {
@@ -42,7 +44,8 @@ impl YamuxStream {
     fn new(inner: yamux::Stream, record: Arc<Record>, shared: Arc<Shared>, announced: bool) -> Self {
         shared.live.fetch_add(1, Ordering::AcqRel);
         let id = inner.id().val();
-        Self { id, inner: Some(inner), record, shared, announced, finished: false, stopped: None }
+        let (finished, stopped, read_end) = (false, None, None);
+        Self { id, inner: Some(inner), record, shared, announced, finished, stopped, read_end }
     }
 
     /// Lets the crate have the stream, which ends it on the wire.
@@ -55,7 +58,8 @@ impl YamuxStream {
     /// Whether neither side has anything left to do.
     fn is_over(&self) -> bool {
         let finished = self.finished && self.record.fin_seen.load(Ordering::Acquire);
-        finished || self.inner.is_none() || self.record.reset_by_peer.get().is_some()
+        let reset = self.inner.is_none() || self.record.reset_by_peer.get().is_some();
+        finished || reset || self.shared.outcome().is_some()
     }
 
     /// How the stream was torn down, if it was.
@@ -108,6 +112,37 @@ impl YamuxStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Reads, where reading has not ended yet.
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(code) = self.stopped {
+            self.discard(cx);
+            return Poll::Ready(Err(StreamError::Reset { by: Side::Local, code }.into()));
+        }
+        let Some(inner) = &mut self.inner else { return self.poll_torn(cx, Half::Reading) };
+        match Pin::new(inner).poll_read(cx, buf.initialize_unfilled()) {
+            Poll::Ready(Ok(0)) if self.record.fin_seen.load(Ordering::Acquire) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(0)) => {
+                let torn = self.poll_torn(cx, Half::Reading);
+                // The end of file may have been noted while this looked for another cause.
+                let finished = torn.is_pending() && self.record.fin_seen.load(Ordering::Acquire);
+                if finished { Poll::Ready(Ok(())) } else { torn }
+            }
+            Poll::Ready(Ok(n)) => {
+                buf.advance(n);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => self.poll_torn(cx, Half::Reading),
+            Poll::Pending => {
+                self.record.unread.store(0, Ordering::Relaxed);
+                // The peer may be waiting to hear of the stream before it says anything.
+                if let Poll::Ready(Err(_)) = self.poll_announce(cx) {
+                    return self.poll_torn(cx, Half::Reading);
+                }
+                self.poll_lost(cx, Half::Reading)
+            }
+        }
+    }
+
     /// Reads and throws away what has arrived.
     fn discard(&mut self, cx: &mut Context<'_>) {
         let mut bytes = [0; 4096];
@@ -128,33 +163,18 @@ impl AsyncRead for YamuxStream {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        if let Some(code) = this.stopped {
-            this.discard(cx);
-            return Poll::Ready(Err(StreamError::Reset { by: Side::Local, code }.into()));
-        }
-        let Some(inner) = &mut this.inner else { return this.poll_torn(cx, Half::Reading) };
-        match Pin::new(inner).poll_read(cx, buf.initialize_unfilled()) {
-            Poll::Ready(Ok(0)) if this.record.fin_seen.load(Ordering::Acquire) => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(0)) => {
-                let torn = this.poll_torn(cx, Half::Reading);
-                // The end of file may have been noted while this looked for another cause.
-                let finished = torn.is_pending() && this.record.fin_seen.load(Ordering::Acquire);
-                if finished { Poll::Ready(Ok(())) } else { torn }
-            }
-            Poll::Ready(Ok(n)) => {
-                buf.advance(n);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(_)) => this.poll_torn(cx, Half::Reading),
-            Poll::Pending => {
-                this.record.unread.store(0, Ordering::Relaxed);
-                // The peer may be waiting to hear of the stream before it says anything.
-                if let Poll::Ready(Err(_)) = this.poll_announce(cx) {
-                    return this.poll_torn(cx, Half::Reading);
-                }
-                this.poll_lost(cx, Half::Reading)
+        if this.read_end.is_none() {
+            let before = buf.filled().len();
+            match ready!(this.poll_read_on(cx, buf)) {
+                Ok(()) if buf.filled().len() > before => return Poll::Ready(Ok(())),
+                Ok(()) => this.read_end = Some(Ok(())),
+                Err(e) => match StreamError::of(&e) {
+                    Some(error) => this.read_end = Some(Err(error.clone())),
+                    None => return Poll::Ready(Err(e)),
+                },
             }
         }
+        Poll::Ready(this.read_end.clone().unwrap_or(Ok(())).map_err(Into::into))
     }
 }
 
@@ -232,7 +252,7 @@ impl MuxedStream for YamuxStream {
     }
 
     fn stop_reading(&mut self, code: Code) {
-        if self.stopped.is_none() {
+        if self.stopped.is_none() && self.read_end.is_none() {
             self.stopped = Some(code);
             // What arrives from now on does not get this far; what has arrived would fill the window for ever.
             self.record.stopped.store(true, Ordering::Release);

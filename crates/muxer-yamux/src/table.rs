@@ -4,6 +4,7 @@
 //! streams than that one: a stream is entered before the crate learns of it, and leaves only after the crate has
 //! let go of it. So its length bounds the crate's, and a stream that it does not know is one that is over.
 
+use crate::config::INITIAL_WINDOW;
 use futures::task::AtomicWaker;
 use skep_api::Code;
 use std::{
@@ -18,7 +19,7 @@ use std::{
 const REMEMBERED_RESETS: usize = 64;
 
 /// What is known of one stream beside what the `yamux` crate knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
     /// The crate has taken in the peer's end of file, with all data before it.
     pub(crate) fin_seen: AtomicBool,
@@ -32,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) unread: AtomicU32,
     /// Bytes that were thrown away and not yet given back to the peer as credit.
     pub(crate) discarded: AtomicU32,
+    /// Bytes that the peer may still send, as far as we have heard it.
+    pub(crate) window: AtomicU32,
     /// The peer has been told of the stream.
     pub(crate) announced: AtomicBool,
     /// Our end of file is on the wire.
@@ -59,7 +62,38 @@ struct Inner {
     recently_reset: VecDeque<u32>,
 }
 
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            fin_seen: AtomicBool::default(),
+            reset_by_peer: OnceLock::new(),
+            reset_by_us: OnceLock::new(),
+            stopped: AtomicBool::default(),
+            unread: AtomicU32::default(),
+            discarded: AtomicU32::default(),
+            window: AtomicU32::new(INITIAL_WINDOW),
+            announced: AtomicBool::default(),
+            fin_sent: AtomicBool::default(),
+            reset_sent: AtomicBool::default(),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+        }
+    }
+}
+
 impl Record {
+    /// The peer has used so much of its window. Only the driver's task changes the window.
+    pub(crate) fn use_window(&self, bytes: u32) {
+        let left = self.window.load(Ordering::Relaxed).saturating_sub(bytes);
+        self.window.store(left, Ordering::Relaxed);
+    }
+
+    /// The peer is given so much more.
+    pub(crate) fn widen_window(&self, bytes: u32) {
+        let left = self.window.load(Ordering::Relaxed).saturating_add(bytes);
+        self.window.store(left, Ordering::Relaxed);
+    }
+
     pub(crate) fn wake(&self) {
         self.reader.wake();
         self.writer.wake();
@@ -135,11 +169,14 @@ impl Table {
         let mut owed = Vec::new();
         for id in ids.drain(..) {
             let Some(record) = inner.streams.remove(&id) else { continue };
-            if let Some(code) = record.reset_by_us.get()
+            // A peer without a window sends nothing that could be answered, and would wait for ever.
+            let is_stuck = record.window.load(Ordering::Relaxed) == 0;
+            let code = record.reset_by_us.get().copied().or(is_stuck.then_some(Code::DROPPED));
+            if let Some(code) = code
                 && record.owes_reset()
             {
                 inner.remember_reset(id);
-                owed.push((id, *code));
+                owed.push((id, code));
             }
         }
         owed

@@ -299,6 +299,11 @@ impl AsyncRead for NetStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.used = true;
+        if this.read == Half::Finished {
+            // It says again how reading ended, which is no end of writing. The negotiation must not see an error: it is
+            // of no use after one, and a stream that is not read may never have got its answer.
+            return Pin::new(&mut this.muxed).poll_read(cx, buf);
+        }
         let before = buf.filled().len();
         match ready!(this.poll_io(cx, |h| &h.reader, |io, cx| io.poll_read(cx, buf))) {
             Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {

@@ -3,8 +3,13 @@
 
 mod doubles;
 
-use doubles::{muxer, peerstore, plugin, policy, ranker, security, selector, transport};
-use skep_testkit::{Property, harness::Fixture, run_all, suite};
+use doubles::{bent, muxer, peerstore, plugin, policy, ranker, security, selector, transport};
+use skep_testkit::{
+    DuplexConfig, Property,
+    harness::Fixture,
+    run_all,
+    suite::{self, streams::Carries},
+};
 use std::sync::{Arc, atomic::AtomicUsize};
 
 /// Runs a suite and compares the names of the properties that fail.
@@ -118,6 +123,117 @@ doubles! { muxer_fails:
     muxer_hundred: muxer::Fault::FiftyStreamsAtOnce => ["a_hundred_streams_at_once"];
     muxer_short: muxer::Fault::OneByteReadsAreJunk
         => ["short_reads_and_writes_of_the_link_change_nothing"];
+}
+
+fn frames(fault: muxer::Fault, carries: Carries) -> suite::streams::Fixture {
+    let build = move || Arc::new(muxer::Frames(fault)) as Arc<dyn skep_api::muxer::Muxer>;
+    suite::streams::Fixture::muxer(carries, DuplexConfig::default(), build)
+}
+
+fn streams_of_a_muxer_fail(fault: muxer::Fault, failing: &[&str]) {
+    let fixture = frames(fault, Carries::RESETS_AND_CLOSES);
+    expect(&suite::streams::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { streams_of_a_muxer_fail:
+    right_streams: muxer::Fault::Nothing => [];
+    streams_half_closed: muxer::Fault::NoCreditAfterShutdown => ["half_closed_takes_ten_mebibytes_back", "a_slow_stream_holds_up_no_other"];
+    streams_finishing_then_dropping: muxer::Fault::DropTakesBackWhatWaits => ["finishing_then_dropping_loses_nothing", "reading_and_writing_go_on_in_two_tasks"];
+    streams_reader_gone: muxer::Fault::GoneReadersAreNotTold => ["a_writer_is_told_that_its_reader_has_finished_and_gone"];
+    streams_reset_is_an_end: muxer::Fault::ResetIsAnEnd => ["a_reset_by_the_reader_ends_a_blocked_write", "a_reset_by_the_writer_ends_a_waiting_read", "a_reset_after_finishing_is_no_silent_loss", "a_reset_after_the_end_changes_nothing"];
+    streams_reset_after_finishing: muxer::Fault::ResetEmptiesAFinishedStream => ["finishing_then_dropping_loses_nothing", "a_writer_is_told_that_its_reader_has_finished_and_gone", "a_reset_after_finishing_is_no_silent_loss", "reading_and_writing_go_on_in_two_tasks"];
+    streams_reset_after_the_end: muxer::Fault::ResetsOverrideTheEnd => ["a_reset_after_the_end_changes_nothing", "dropping_with_unread_data_is_a_reset"];
+    streams_reset_of_one: muxer::Fault::ResetDropsWhatWaits => ["a_reset_of_one_stream_leaves_the_others"];
+    streams_stop: muxer::Fault::NoCreditAfterStop => ["stop_reading_lets_the_writer_go"];
+    streams_stop_not_promised: muxer::Fault::StopIsTold => ["stop_reading_lets_the_writer_go"];
+    streams_close_code: muxer::Fault::CloseTellsAnotherCode => ["closing_delivers_what_was_finished_and_tells_the_code", "closing_ends_a_blocked_write"];
+    streams_close_sends: muxer::Fault::CloseDropsWhatWaits => ["closing_delivers_what_was_finished_and_tells_the_code"];
+    streams_loss_drops: muxer::Fault::LossDropsWhatArrived => ["cutting_in_the_middle_ends_both_ends_after_what_arrived", "the_end_of_file_outlives_the_connection"];
+    streams_loss_overrides: muxer::Fault::LossOverridesTheEnd => ["closing_delivers_what_was_finished_and_tells_the_code"];
+    streams_slow: muxer::Fault::OneFullStreamStopsAll => ["closing_ends_a_blocked_write", "a_slow_stream_holds_up_no_other"];
+}
+
+/// What a muxer is said to carry is required, no more and no less.
+fn streams_of_a_muxer_that_tells_stops_fail(fault: muxer::Fault, failing: &[&str]) {
+    let fixture = frames(fault, Carries::ALL);
+    expect(&suite::streams::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { streams_of_a_muxer_that_tells_stops_fail:
+    right_stops: muxer::Fault::StopIsTold => [];
+    stops_code: muxer::Fault::StopIsToldWithAnotherCode => ["stop_reading_lets_the_writer_go"];
+    stops_not_told: muxer::Fault::Nothing => ["stop_reading_lets_the_writer_go"];
+}
+
+fn bent_streams_fail(bend: bent::Bend, failing: &[&str]) {
+    let fixture = bent::bent(bend, Carries::RESETS_AND_CLOSES);
+    expect(&suite::streams::properties(), fixture, &format!("{bend:?}"), failing);
+}
+
+doubles! { bent_streams_fail:
+    streams_accept: bent::Bend::AcceptWaitsForData => ["the_accepting_end_may_speak_first"];
+    streams_empty: bent::Bend::EmptyStreamsAreSkipped => ["the_opener_may_finish_at_once"];
+    streams_counted: bent::Bend::EndedStreamsAreCounted => ["streams_dropped_at_once_leave_nothing"];
+    streams_drop: bent::Bend::DropIsAnEnd => ["writing_then_dropping_is_a_reset", "dropping_with_unread_data_is_a_reset", "streams_dropped_at_once_leave_nothing"];
+    streams_drop_untouched: bent::Bend::UntouchedStreamsAreFinished => ["streams_dropped_at_once_leave_nothing"];
+    streams_drop_unread: bent::Bend::DroppedReadersSayNothing => ["dropping_with_unread_data_is_a_reset"];
+    streams_finish_both: bent::Bend::FinishEndsReading => ["half_closed_takes_ten_mebibytes_back", "both_may_finish_at_once", "a_finished_stream_takes_no_more_writes", "a_reset_after_finishing_is_no_silent_loss", "a_reset_after_the_end_changes_nothing", "dropping_with_unread_data_is_a_reset", "closing_delivers_what_was_finished_and_tells_the_code", "the_accepting_end_may_speak_first", "the_opener_may_finish_at_once", "streams_dropped_at_once_leave_nothing", "a_slow_stream_holds_up_no_other"];
+    streams_end_once: bent::Bend::TheEndIsReadOnce => ["writing_then_dropping_is_a_reset", "the_end_of_file_stays", "a_reset_by_the_reader_ends_a_blocked_write", "a_reset_by_the_writer_ends_a_waiting_read", "a_reset_after_finishing_is_no_silent_loss", "a_reset_after_the_end_changes_nothing", "stop_reading_lets_the_writer_go", "the_end_of_file_outlives_the_connection"];
+    streams_after_the_end: bent::Bend::WritesAfterTheEndVanish => ["a_finished_stream_takes_no_more_writes", "dropping_with_unread_data_is_a_reset"];
+    streams_empty_writes: bent::Bend::EmptyWritesFinish => ["nothing_written_changes_nothing"];
+    streams_small_writes: bent::Bend::AByteIsLost => ["many_small_writes_arrive"];
+    streams_one_waker: bent::Bend::OneWakerForBoth => ["reading_and_writing_go_on_in_two_tasks"];
+    streams_stop_is_a_reset: bent::Bend::StopIsAReset => ["stop_reading_lets_the_writer_go", "stop_reading_leaves_the_way_back_open"];
+    streams_code_is_lost: bent::Bend::CodesAreNotCarried => ["writing_then_dropping_is_a_reset", "the_end_of_file_stays", "a_writer_is_told_that_its_reader_has_finished_and_gone", "a_reset_by_the_reader_ends_a_blocked_write", "a_reset_by_the_writer_ends_a_waiting_read", "a_reset_after_finishing_is_no_silent_loss", "a_reset_after_the_end_changes_nothing", "dropping_with_unread_data_is_a_reset"];
+    streams_code_is_changed: bent::Bend::ResetsChangeTheCode => ["a_reset_by_the_reader_ends_a_blocked_write", "a_reset_by_the_writer_ends_a_waiting_read", "a_reset_after_finishing_is_no_silent_loss", "a_reset_after_the_end_changes_nothing"];
+    streams_close_is_an_end: bent::Bend::CloseIsAnEnd => ["closing_delivers_what_was_finished_and_tells_the_code", "closing_ends_a_blocked_write"];
+    streams_loss_is_an_end: bent::Bend::LossIsAnEnd => ["a_reset_after_the_end_changes_nothing", "cutting_in_the_middle_ends_both_ends_after_what_arrived"];
+}
+
+#[test]
+fn right_streams_without_codes() {
+    let bend = bent::Bend::CodesAreNotCarried;
+    let carries = Carries { resets: false, ..Carries::RESETS_AND_CLOSES };
+    expect(&suite::streams::properties(), bent::bent(bend, carries), "no codes", &[]);
+}
+
+/// The model explains a right muxer, and finds these faults without being told where to look.
+#[test]
+fn the_model_of_a_stream_finds_faults() {
+    use suite::streams::model::find;
+    for fault in [muxer::Fault::Nothing, muxer::Fault::StopIsTold] {
+        let carries = Carries { stops: fault == muxer::Fault::StopIsTold, ..Carries::RESETS_AND_CLOSES };
+        assert_eq!(find(&frames(fault, carries), 256), None, "{fault:?}");
+    }
+    for fault in [
+        muxer::Fault::NoCreditAfterShutdown,
+        muxer::Fault::GoneReadersAreNotTold,
+        muxer::Fault::ResetIsAnEnd,
+        muxer::Fault::ResetEmptiesAFinishedStream,
+        muxer::Fault::ResetsOverrideTheEnd,
+        muxer::Fault::NoCreditAfterStop,
+        muxer::Fault::StopIsTold,
+        muxer::Fault::CloseTellsAnotherCode,
+        muxer::Fault::LossDropsWhatArrived,
+        muxer::Fault::LossOverridesTheEnd,
+    ] {
+        assert!(find(&frames(fault, Carries::RESETS_AND_CLOSES), 2_000).is_some(), "{fault:?}");
+    }
+    for bend in [
+        bent::Bend::EndedStreamsAreCounted,
+        bent::Bend::DropIsAnEnd,
+        bent::Bend::DroppedReadersSayNothing,
+        bent::Bend::FinishEndsReading,
+        bent::Bend::TheEndIsReadOnce,
+        bent::Bend::WritesAfterTheEndVanish,
+        bent::Bend::StopIsAReset,
+        bent::Bend::CodesAreNotCarried,
+        bent::Bend::ResetsChangeTheCode,
+        bent::Bend::CloseIsAnEnd,
+        bent::Bend::LossIsAnEnd,
+    ] {
+        assert!(find(&bent::bent(bend, Carries::RESETS_AND_CLOSES), 2_000).is_some(), "{bend:?}");
+    }
 }
 
 fn gate_fails(fault: policy::GateFault, failing: &[&str]) {

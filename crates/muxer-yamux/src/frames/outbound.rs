@@ -153,16 +153,20 @@ impl Outbound {
 /// What is sent in place of a frame of the crate, if anything.
 fn rewrite(shared: &Shared, header: Header) -> Option<Header> {
     match header.kind {
-        Kind::Data | Kind::WindowUpdate if header.flags != 0 => match shared.table.get(header.stream) {
-            Some(record) => rewrite_flagged(shared, &record, header),
+        Kind::Data if header.flags == 0 => Some(header),
+        Kind::Data | Kind::WindowUpdate => match shared.table.get(header.stream) {
+            Some(record) => rewrite_noted(shared, &record, header),
             None => Some(header),
         },
         _ => Some(header),
     }
 }
 
-/// A frame that opens, acknowledges or ends a stream.
-fn rewrite_flagged(shared: &Shared, record: &Record, mut header: Header) -> Option<Header> {
+/// A frame that opens, acknowledges or ends a stream, or gives it credit.
+fn rewrite_noted(shared: &Shared, record: &Record, mut header: Header) -> Option<Header> {
+    if header.kind == Kind::WindowUpdate && !header.has(RST) {
+        record.widen_window(header.len);
+    }
     let ends = header.has(FIN | RST);
     let aborted = record.reset_by_us.get().copied();
     let announced = record.announced.load(Ordering::Acquire);

@@ -85,6 +85,7 @@ fn judge_opening(shared: &Shared, header: Header) -> Result<Verdict, String> {
     }
     let record = Record::default();
     record.announced.store(true, Ordering::Release);
+    record.use_window(header.body());
     if shared.outcome().is_none()
         && let Some(record) = shared.table.insert(id, record)
     {
@@ -109,6 +110,7 @@ fn judge_stream(shared: &Shared, header: Header) -> Result<Verdict, String> {
         record.reset_by_peer(code);
         return Ok(Verdict::pass(Pass::Empty));
     }
+    record.use_window(header.body());
     let stopped = header.kind == Kind::Data && record.stopped.load(Ordering::Acquire);
     if !stopped && header.body() > 0 && record.unread.fetch_add(1, Ordering::Relaxed) >= MAX_UNREAD {
         return Err(format!(
@@ -142,7 +144,11 @@ fn credit_back(record: &Record, header: Header) -> Option<Header> {
     let owed = before.saturating_add(header.len);
     let due = owed >= INITIAL_WINDOW / 2 && !header.has(FIN);
     record.discarded.store(if due { 0 } else { owed }, Ordering::Release);
-    due.then(|| Header::credit(header.stream, owed))
+    if !due {
+        return None;
+    }
+    record.widen_window(owed);
+    Some(Header::credit(header.stream, owed))
 }
 
 /// Says what a frame did wrong that the crate refused.

@@ -12,6 +12,7 @@ pub mod ranker;
 pub mod resolver;
 pub mod security;
 pub mod selector;
+pub mod streams;
 pub mod transport;
 
 use serde_json::{Map, Value};

@@ -3,6 +3,7 @@
 // The doubles are test code, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub(crate) mod bent;
 pub(crate) mod muxer;
 pub(crate) mod peerstore;
 pub(crate) mod plugin;

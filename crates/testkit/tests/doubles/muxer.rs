@@ -16,6 +16,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -44,6 +45,14 @@ pub(crate) enum Fault {
     FiveHundredStreamsInAll,
     FiftyStreamsAtOnce,
     OneByteReadsAreJunk,
+    GoneReadersAreNotTold,
+    ResetEmptiesAFinishedStream,
+    ResetsOverrideTheEnd,
+    ResetDropsWhatWaits,
+    LossOverridesTheEnd,
+    /// No fault: the peer is told that a reader has stopped.
+    StopIsTold,
+    StopIsToldWithAnotherCode,
 }
 use Fault as F;
 
@@ -115,6 +124,7 @@ struct Half {
     write_end: Option<StreamError>,
     credit: usize,
     discards: bool,
+    stopped: Option<Code>,
     dropped: bool,
 }
 
@@ -156,6 +166,9 @@ impl State {
         let clear = self.fault == F::LossDropsWhatArrived && matches!(reason, CloseReason::Lost { .. });
         let lost = StreamError::ConnectionLost(reason.clone());
         for half in self.streams.values_mut() {
+            if self.fault == F::LossOverridesTheEnd {
+                half.read_end = None;
+            }
             half.read_end.get_or_insert(Err(lost.clone()));
             half.write_end.get_or_insert(lost.clone());
             if clear {
@@ -166,18 +179,30 @@ impl State {
         self.changed();
     }
 
-    fn reset(&mut self, id: u32, by: Side, code: Code) {
-        if let Some(half) = self.streams.get_mut(&id) {
-            let error = StreamError::Reset { by, code };
+    /// False if the stream had ended already.
+    fn reset(&mut self, id: u32, by: Side, code: Code) -> bool {
+        let Some(half) = self.streams.get_mut(&id) else { return false };
+        if half.read_end.is_some() && half.write_end.is_some() && self.fault != F::ResetsOverrideTheEnd {
+            return false;
+        }
+        let error = StreamError::Reset { by, code };
+        // What the peer had finished before its reset can still be read.
+        let is_kept = by == Side::Remote && half.read_end == Some(Ok(()));
+        if !is_kept || self.fault == F::ResetEmptiesAFinishedStream {
             half.arrived.clear();
+        }
+        if !is_kept {
             half.read_end = Some(Err(error.clone()));
             if self.fault == F::ResetIsAnEnd && code != Code::DROPPED {
                 half.read_end = Some(Ok(()));
             }
+        }
+        if half.write_end != Some(StreamError::Finished) || self.fault == F::ResetsOverrideTheEnd {
             half.write_end = Some(error);
         }
         self.forget(id);
         self.changed();
+        true
     }
 
     /// Removes a stream that nobody holds and that has ended both ways.
@@ -223,7 +248,7 @@ impl State {
         match kind {
             DATA => {
                 let half = half?;
-                match half.discards || half.dropped {
+                match half.discards || half.dropped || half.read_end.is_some() {
                     true => self.grant(id, payload.len()),
                     false => half.arrived.extend(payload),
                 }
@@ -245,10 +270,18 @@ impl State {
                 }
                 self.forget(id);
             }
-            RESET => self.reset(id, Side::Remote, Code(number)),
+            RESET => {
+                self.reset(id, Side::Remote, Code(number));
+            }
             CREDIT => {
                 if let Some(half) = half {
                     half.credit = half.credit.saturating_add(number as usize);
+                }
+            }
+            STOP if matches!(self.fault, F::StopIsTold | F::StopIsToldWithAnotherCode) => {
+                let wrong = u32::from(self.fault == F::StopIsToldWithAnotherCode);
+                if let Some(half) = half {
+                    half.write_end.get_or_insert(StreamError::Stopped { code: Code(number + wrong) });
                 }
             }
             STOP => {}
@@ -307,6 +340,10 @@ async fn carry(shared: &Shared, io: BoxIo) -> CloseReason {
         };
         if let (true, Some(code)) = (chunk.is_empty(), closing) {
             let _ = write.shutdown().await;
+            // Until the peer has read all, and goes.
+            let mut sink = tokio::io::sink();
+            let drained = tokio::io::copy(&mut read, &mut sink);
+            let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
             return CloseReason::local(code);
         }
         let idle = chunk.is_empty();
@@ -383,7 +420,7 @@ impl MuxedConn for Conn {
         if waits {
             self.0.wait(|state| (state.bells >= number || state.ended.is_some()).then_some(())).await;
         }
-        Ok(Box::new(Stream { shared: self.0.clone(), id }))
+        Ok(Box::new(Stream { shared: self.0.clone(), id, told: None }))
     }
 
     async fn accept(&self) -> Result<Box<dyn MuxedStream>, MuxerError> {
@@ -396,7 +433,7 @@ impl MuxedConn for Conn {
         if yields {
             tokio::task::yield_now().await;
         }
-        Ok(Box::new(Stream { shared: self.0.clone(), id }))
+        Ok(Box::new(Stream { shared: self.0.clone(), id, told: None }))
     }
 
     async fn close(&self, code: Code) {
@@ -415,19 +452,33 @@ impl MuxedConn for Conn {
 struct Stream {
     shared: Shared,
     id: u32,
+    /// How reading has ended, once the reader knows.
+    told: Option<Result<(), StreamError>>,
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.shared.lock().poll(cx, |state| {
-            let half = state.streams.get_mut(&self.id)?;
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let this = self.get_mut();
+        if let Some(told) = &this.told {
+            return Poll::Ready(told.clone().map_err(Into::into));
+        }
+        this.shared.lock().poll(cx, |state| {
+            let half = state.streams.get_mut(&this.id)?;
+            if let Some(code) = half.stopped {
+                this.told = Some(Err(StreamError::Reset { by: Side::Local, code }));
+                return Some(Err(StreamError::Reset { by: Side::Local, code }.into()));
+            }
             if half.arrived.is_empty() {
+                this.told = half.read_end.clone();
                 return half.read_end.clone().map(|end| end.map_err(Into::into));
             }
             let n = half.arrived.as_slices().0.len().min(buf.remaining());
             buf.put_slice(&half.arrived.as_slices().0[..n]);
             half.arrived.drain(..n);
-            state.grant(self.id, n);
+            state.grant(this.id, n);
             state.changed();
             Some(Ok(()))
         })
@@ -460,11 +511,14 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.shared.lock();
-        if let Some(half) = state.streams.get_mut(&self.id)
-            && half.write_end.is_none()
-        {
-            half.write_end = Some(StreamError::Finished);
-            state.push(FIN, self.id, &[]);
+        let Some(half) = state.streams.get_mut(&self.id) else { return Poll::Ready(Ok(())) };
+        match &half.write_end {
+            None => {
+                half.write_end = Some(StreamError::Finished);
+                state.push(FIN, self.id, &[]);
+            }
+            Some(StreamError::Finished) => {}
+            Some(error) => return Poll::Ready(Err(error.clone().into())),
         }
         Poll::Ready(Ok(()))
     }
@@ -480,14 +534,19 @@ impl MuxedStream for Stream {
 
     fn reset(&mut self, code: Code) {
         let mut state = self.shared.lock();
-        state.reset(self.id, Side::Local, code);
-        state.push(RESET, self.id, &code.0.to_be_bytes());
+        if state.reset(self.id, Side::Local, code) {
+            if state.fault == F::ResetDropsWhatWaits {
+                state.out.clear();
+            }
+            state.push(RESET, self.id, &code.0.to_be_bytes());
+        }
     }
 
     fn stop_reading(&mut self, code: Code) {
         let mut state = self.shared.lock();
-        let Some(half) = state.streams.get_mut(&self.id) else { return };
+        let Some(half) = state.streams.get_mut(&self.id).filter(|_| self.told.is_none()) else { return };
         half.discards = true;
+        half.stopped.get_or_insert(code);
         let unread = std::mem::take(&mut half.arrived).len();
         state.grant(self.id, unread);
         state.push(STOP, self.id, &code.0.to_be_bytes());
@@ -501,6 +560,7 @@ impl Drop for Stream {
         half.dropped = true;
         let unread = std::mem::take(&mut half.arrived).len();
         let unfinished = half.write_end.is_none();
+        let half_open = half.read_end.is_none();
         if unfinished && state.fault == F::DropIsAnEnd {
             if let Some(half) = state.streams.get_mut(&self.id) {
                 half.write_end = Some(StreamError::Finished);
@@ -511,6 +571,12 @@ impl Drop for Stream {
             state.push(RESET, self.id, &Code::DROPPED.0.to_be_bytes());
         } else if state.fault == F::DropTakesBackWhatWaits && state.out.len() > 50_000 {
             state.out.clear();
+        } else if half_open && state.fault != F::GoneReadersAreNotTold {
+            // The peer may be writing still.
+            if let Some(half) = state.streams.get_mut(&self.id) {
+                half.read_end = Some(Err(StreamError::Reset { by: Side::Local, code: Code::DROPPED }));
+            }
+            state.push(RESET, self.id, &Code::DROPPED.0.to_be_bytes());
         }
         state.grant(self.id, unread);
         state.forget(self.id);
