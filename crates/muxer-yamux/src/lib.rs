@@ -5,6 +5,7 @@ mod conn;
 mod driver;
 mod frames;
 mod mux;
+mod queue;
 mod reason;
 mod shared;
 mod stall;

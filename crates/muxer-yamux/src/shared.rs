@@ -91,6 +91,10 @@ impl Shared {
     /// Asks the driver to close the connection.
     pub(crate) fn ask_close(&self, code: Code) {
         let _ = self.close_asked.set(code);
+        self.wake_driver();
+    }
+
+    pub(crate) fn wake_driver(&self) {
         self.driver.wake();
     }
 
