@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use skep_api::{
     Code,
-    muxer::{MuxedConn, MuxedStream, MuxerError, MuxerErrorKind},
+    muxer::{MuxedConn, MuxedStream, MuxerError, MuxerErrorKind, Pulse},
 };
 use std::sync::{Arc, atomic::Ordering};
 
@@ -62,5 +62,13 @@ impl MuxedConn for YamuxConn {
 
     fn num_streams(&self) -> usize {
         self.shared.live.load(Ordering::Acquire)
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        Some(self.shared.signs.pulse())
+    }
+
+    fn probe(&self) {
+        self.shared.probe();
     }
 }

@@ -87,10 +87,12 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let this = self.get_mut();
         this.shared.register_driver(cx.waker());
-        let end = match &mut this.running {
-            Some(running) => std::task::ready!(running.poll(cx)),
-            None => reason::of_end(&this.shared),
+        let polled = match &mut this.running {
+            Some(running) => running.poll(cx),
+            None => Poll::Ready(reason::of_end(&this.shared)),
         };
+        this.shared.signs.note_time();
+        let end = std::task::ready!(polled);
         Poll::Ready(this.finish(end))
     }
 }

@@ -8,6 +8,7 @@ mod mux;
 mod queue;
 mod reason;
 mod shared;
+mod signs;
 mod stall;
 mod stream;
 mod table;

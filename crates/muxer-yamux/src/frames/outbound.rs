@@ -157,6 +157,10 @@ fn rewrite(shared: &Shared, header: Header) -> Option<Header> {
             Some(record) => rewrite_flagged(shared, &record, header),
             None => Some(header),
         },
+        Kind::Ping => {
+            shared.signs.watch();
+            Some(header)
+        }
         _ => Some(header),
     }
 }
