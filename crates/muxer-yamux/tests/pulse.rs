@@ -1,4 +1,5 @@
 //! Signs of life, between two nodes and with a peer that answers by hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod raw;
 
