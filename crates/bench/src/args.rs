@@ -21,7 +21,7 @@ pub(crate) enum Mode {
     Idle(Idle),
     /// The other process of `idle`.
     #[command(hide = true)]
-    Acceptor(Common),
+    Acceptor(Acceptor),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -101,9 +101,23 @@ pub(crate) struct Idle {
     /// How long connections rest before they are measured, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     pub rest_ms: u64,
+    /// Give the accepting node a peer store in memory, which keeps what peers say of themselves.
+    #[arg(long)]
+    pub peerstore: bool,
+    /// Fail if a connection takes more than this of the accepting process's own memory.
+    #[arg(long, value_parser = size)]
+    pub at_most: Option<u64>,
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Acceptor {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long)]
+    pub peerstore: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

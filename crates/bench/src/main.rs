@@ -31,6 +31,8 @@ pub(crate) enum Failure {
         or pass fewer `--connections`"
     )]
     Files { needed: u64, limit: u64 },
+    #[error("a connection takes {each:.0} bytes, more than the {limit} it may take")]
+    TooMuch { each: f64, limit: u64 },
     #[error("this system does not say how much memory a process has: {0} cannot be read")]
     NoMemory(String),
     #[error(transparent)]
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().mode {
         Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
         Mode::Idle(args) => on_runtime(args.common.workers, async move { idle::run(&args).await }),
-        Mode::Acceptor(common) => on_runtime(common.workers, async move { idle::serve(&common).await }),
+        Mode::Acceptor(args) => on_runtime(args.common.workers, async move { idle::serve(&args).await }),
         Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),
     };
     match result {

@@ -19,13 +19,17 @@ pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
     Ok(builder(stack)?.build()?)
 }
 
-/// A node that also answers pings and tells and learns who is at the other end.
-pub(crate) fn social(stack: &str) -> Result<Swarm, Failure> {
-    let builder = builder(stack)?;
+/// A node that also answers pings, and tells and learns who is at the other end.
+pub(crate) fn social(stack: &str, peerstore: bool) -> Result<Swarm, Failure> {
+    let mut builder = builder(stack)?;
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
     let ping = (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?;
     let identify = (skep::protocols::identify::PLUGIN.build)(&section("protocol.identify"), &cx)?;
+    if peerstore {
+        let store = (skep::policies::peerstore::memory::PLUGIN.build)(&section("peerstore.memory"), &cx)?;
+        builder = builder.peerstore("memory", store);
+    }
     Ok(builder.protocol("ping", ping).protocol("identify", identify).build()?)
 }
 
@@ -60,7 +64,7 @@ impl Client {
 
     /// A client that serves ping and identify, too.
     pub(crate) fn social(stack: &str, addr: &str) -> Result<Self, Failure> {
-        Ok(Self { swarm: social(stack)?, addr: addr.parse()? })
+        Ok(Self { swarm: social(stack, false)?, addr: addr.parse()? })
     }
 
     pub(crate) async fn connect(&self) -> Result<SwarmConn, Failure> {

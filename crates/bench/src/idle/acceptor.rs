@@ -1,6 +1,10 @@
 //! The accepting node in a process of its own, which says how far it is for each line that it reads.
 
-use crate::{Failure, args::Common, node};
+use crate::{
+    Failure,
+    args::{self, Idle},
+    node,
+};
 use skep::{Swarm, api::multiaddr::Protocol};
 use std::{
     fmt,
@@ -30,9 +34,13 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Starts this program again, as the acceptor.
-    pub(super) fn start(common: &Common) -> Result<Self, Failure> {
+    pub(super) fn start(args: &Idle) -> Result<Self, Failure> {
+        let common = &args.common;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["acceptor", "--stack", &common.stack, "--workers", &common.workers.to_string()]);
+        if args.peerstore {
+            command.arg("--peerstore");
+        }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Failure::Acceptor(String::new()));
@@ -85,8 +93,8 @@ impl fmt::Display for State {
 }
 
 /// The other end of [`Acceptor`]: prints its address, then a [`State`] for each line, until standard input ends.
-pub(crate) async fn serve(common: &Common) -> Result<(), Failure> {
-    let swarm = node::social(&common.stack)?;
+pub(crate) async fn serve(args: &args::Acceptor) -> Result<(), Failure> {
+    let swarm = node::social(&args.common.stack, args.peerstore)?;
     for addr in swarm.listen(&"/ip4/127.0.0.1/tcp/0".parse()?).await?.into_iter().take(1) {
         println!("{}", addr.with(Protocol::P2p(swarm.peer_id())));
     }

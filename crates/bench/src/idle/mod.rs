@@ -34,7 +34,7 @@ type Dialled = (node::Client, SwarmConn);
 /// Measures and prints the result.
 pub(crate) async fn run(args: &Idle) -> Result<(), Failure> {
     files::make_room_for(args.connections.saturating_add(WARM))?;
-    let mut acceptor = Acceptor::start(&args.common)?;
+    let mut acceptor = Acceptor::start(args)?;
     let mut kept = connect(args, &acceptor, WARM).await?;
     let first = settle(args, &mut acceptor, WARM).await?;
     kept.append(&mut connect(args, &acceptor, args.connections).await?);
@@ -48,7 +48,12 @@ pub(crate) async fn run(args: &Idle) -> Result<(), Failure> {
         after: last,
     };
     report.print(args.json);
-    Ok(())
+    match args.at_most {
+        Some(limit) if report.anonymous() > limit as f64 => {
+            Err(Failure::TooMuch { each: report.anonymous(), limit })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Memory of the accepting and of the dialling process.

@@ -64,7 +64,8 @@ impl Report {
         (after as f64 - before as f64) / (self.connections as f64).max(1.0)
     }
 
-    fn anonymous(&self) -> f64 {
+    /// The bytes of a connection, of the accepting process's own memory.
+    pub(super) fn anonymous(&self) -> f64 {
         self.each(self.before.acceptor.anonymous, self.after.acceptor.anonymous)
     }
 
