@@ -115,8 +115,10 @@ impl<T> Asks<T> {
     pub(crate) fn close(&self) {
         let mut line = lock(&self.line);
         line.closed = true;
-        line.entries = VecDeque::new();
+        let entries = std::mem::take(&mut line.entries);
+        drop(line);
         self.room.close();
+        drop(entries);
     }
 }
 
