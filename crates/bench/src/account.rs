@@ -2,6 +2,7 @@
 //!
 //! Elsewhere than on Linux everything is zero.
 
+use crate::Failure;
 use std::fs;
 
 /// CPU seconds of a process.
@@ -53,10 +54,43 @@ fn user_and_system(pid: u32) -> Option<(f64, f64)> {
     Some((fields.next()? / 100.0, fields.next()? / 100.0))
 }
 
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// All that is resident.
+    pub resident: u64,
+    /// What of it no file stands behind: the heap, stacks, and written data. Shared code and pages of files are not in it.
+    pub anonymous: u64,
+}
+
+/// The memory of a process.
+pub(crate) fn memory(pid: u32) -> Result<Memory, Failure> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path).map_err(|_| Failure::NoMemory(path.clone()))?;
+    let field = |name| kib(&text, name).ok_or_else(|| Failure::NoMemory(path.clone()));
+    Ok(Memory { resident: field("Rss:")?, anonymous: field("Anonymous:")? })
+}
+
 /// The resident memory of a process.
 pub(crate) fn resident(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
-    kib.unwrap_or_default() * 1024.0
+    kib(&status, "VmRSS:").unwrap_or_default() as f64
+}
+
+/// The bytes of a line `name 123 kB`.
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_in_kib() {
+        let text = "Rss:                8300 kB\nAnonymous:          1234 kB\n";
+        assert_eq!(kib(text, "Anonymous:"), Some(1234 * 1024));
+        assert_eq!(kib(text, "Swap:"), None);
+    }
 }

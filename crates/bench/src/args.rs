@@ -17,6 +17,11 @@ pub(crate) enum Mode {
     Server(Common),
     /// Run one operation against a server and print one line of JSON.
     Client(Box<Client>),
+    /// Start an accepting node in another process, dial it many times and print the memory of an idle connection.
+    Idle(Idle),
+    /// The other process of `idle`.
+    #[command(hide = true)]
+    Acceptor(Acceptor),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -78,6 +83,41 @@ pub(crate) struct Client {
     /// Text to print with the result.
     #[arg(long)]
     pub label: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Idle {
+    #[command(flatten)]
+    pub common: Common,
+    /// Connections that are measured.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub connections: u64,
+    /// Connections that are made at the same time.
+    #[arg(long, default_value_t = 1)]
+    pub parallel: u64,
+    /// Bytes that each connection moves both ways before it rests.
+    #[arg(long, default_value = "0", value_parser = size)]
+    pub touch: u64,
+    /// How long connections rest before they are measured, in milliseconds.
+    #[arg(long, default_value_t = 2000)]
+    pub rest_ms: u64,
+    /// Give the accepting node a peer store in memory, which keeps what peers say of themselves.
+    #[arg(long)]
+    pub peerstore: bool,
+    /// Fail if a connection takes more than this of the accepting process's own memory.
+    #[arg(long, value_parser = size)]
+    pub at_most: Option<u64>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Acceptor {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long)]
+    pub peerstore: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

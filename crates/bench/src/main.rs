@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod idle;
 mod node;
 mod ops;
 mod protocol;
@@ -20,6 +21,20 @@ pub(crate) enum Failure {
     Stack { asked: String },
     #[error("no result within {0:?}")]
     TooLong(std::time::Duration),
+    #[error("after {expected} connections the acceptor counts {} with {} known peers and {} open streams",
+        state.connections, state.identified, state.streams)]
+    Restless { expected: u64, state: idle::State },
+    #[error("the accepting process has ended or says what is no answer: {0:?}")]
+    Acceptor(String),
+    #[error(
+        "{needed} open files are needed in each process, the limit is {limit}: raise it (`ulimit -Hn {needed}` as root) \
+        or pass fewer `--connections`"
+    )]
+    Files { needed: u64, limit: u64 },
+    #[error("a connection takes {each:.0} bytes, more than the {limit} it may take")]
+    TooMuch { each: f64, limit: u64 },
+    #[error("this system does not say how much memory a process has: {0} cannot be read")]
+    NoMemory(String),
     #[error(transparent)]
     Address(#[from] skep::api::multiaddr::Error),
     #[error(transparent)]
@@ -42,6 +57,8 @@ fn main() -> ExitCode {
     skep::keep_freed_memory();
     let result = match Cli::parse().mode {
         Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
+        Mode::Idle(args) => on_runtime(args.common.workers, async move { idle::run(&args).await }),
+        Mode::Acceptor(args) => on_runtime(args.common.workers, async move { idle::serve(&args).await }),
         Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),
     };
     match result {

@@ -17,6 +17,24 @@ const METERED: &str = "tcp-noise-yamux-metrics";
 
 /// A fresh node with its own identity.
 pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
+    Ok(builder(stack)?.build()?)
+}
+
+/// A node that also answers pings, and tells and learns who is at the other end.
+pub(crate) fn social(stack: &str, peerstore: bool) -> Result<Swarm, Failure> {
+    let mut builder = builder(stack)?;
+    let cx = builder.build_cx().clone();
+    let section = |path: &str| ConfigSection::empty(path);
+    let ping = (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?;
+    let identify = (skep::protocols::identify::PLUGIN.build)(&section("protocol.identify"), &cx)?;
+    if peerstore {
+        let store = (skep::policies::peerstore::memory::PLUGIN.build)(&section("peerstore.memory"), &cx)?;
+        builder = builder.peerstore("memory", store);
+    }
+    Ok(builder.protocol("ping", ping).protocol("identify", identify).build()?)
+}
+
+fn builder(stack: &str) -> Result<SwarmBuilder, Failure> {
     if !STACKS.contains(&stack) {
         return Err(Failure::Stack { asked: stack.into() });
     }
@@ -26,14 +44,12 @@ pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
     let section = |path: &str| ConfigSection::empty(path);
     // The benchmark opens more of both than a node on the default profile would let one peer have.
     let settings = Settings { max_connections: 100_000, max_inbound_streams: 100_000, ..Settings::default() };
-    let swarm = builder
+    Ok(builder
         .settings(settings)
         .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
         .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
         .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
-        .protocol("bench", Arc::new(Bench))
-        .build()?;
-    Ok(swarm)
+        .protocol("bench", Arc::new(Bench)))
 }
 
 /// A client node and the address that it dials.
@@ -46,6 +62,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(stack: &str, addr: &str) -> Result<Self, Failure> {
         Ok(Self { swarm: build(stack)?, addr: addr.parse()? })
+    }
+
+    /// A client that serves ping and identify, too.
+    pub(crate) fn social(stack: &str, addr: &str) -> Result<Self, Failure> {
+        Ok(Self { swarm: social(stack, false)?, addr: addr.parse()? })
     }
 
     pub(crate) async fn connect(&self) -> Result<SwarmConn, Failure> {

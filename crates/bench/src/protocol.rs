@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The id that all implementations negotiate.
 pub(crate) const PROTOCOL: &str = "/bench/1";
-const BLOCK: usize = 64 * 1024;
+/// Bytes of one read or write, where nothing else is asked for.
+pub(crate) const BLOCK: usize = 64 * 1024;
 
 /// The server's side.
 #[derive(Debug)]

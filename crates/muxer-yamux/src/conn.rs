@@ -1,23 +1,33 @@
 //! The handle of a connection.
 
-use crate::{shared::Shared, stream::YamuxStream};
+use crate::{
+    queue::{Asks, Queue},
+    shared::Shared,
+    stream::YamuxStream,
+};
 use async_trait::async_trait;
 use skep_api::{
     Code,
-    muxer::{MuxedConn, MuxedStream, MuxerError, MuxerErrorKind},
+    muxer::{MuxedConn, MuxedStream, MuxerError, MuxerErrorKind, Pulse},
 };
 use std::sync::{Arc, atomic::Ordering};
-use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// Where the driver puts a stream that was asked for.
-pub(crate) type OpenReply = oneshot::Sender<Result<YamuxStream, MuxerError>>;
+/// What becomes of a stream that was asked for.
+pub(crate) type Opened = Result<YamuxStream, MuxerError>;
 
 /// Asks the driver for streams, and takes those that it accepted.
 #[derive(Debug)]
 pub(crate) struct YamuxConn {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) opens: mpsc::Sender<OpenReply>,
-    pub(crate) accepted: Mutex<mpsc::Receiver<YamuxStream>>,
+    pub(crate) opens: Arc<Asks<Opened>>,
+    pub(crate) accepted: Arc<Queue<Box<dyn MuxedStream>>>,
+}
+
+impl Drop for YamuxConn {
+    fn drop(&mut self) {
+        // Nobody accepts any more: the driver refuses what comes.
+        self.accepted.clear();
+    }
 }
 
 impl YamuxConn {
@@ -35,16 +45,14 @@ pub(crate) fn closed(shared: &Shared) -> MuxerError {
 #[async_trait]
 impl MuxedConn for YamuxConn {
     async fn open(&self) -> Result<Box<dyn MuxedStream>, MuxerError> {
-        let (reply, answer) = oneshot::channel();
-        self.opens.send(reply).await.map_err(|_| self.closed())?;
+        let (answer, _place) = self.opens.ask().await.ok_or_else(|| self.closed())?;
+        self.shared.wake_driver();
         let stream = answer.await.map_err(|_| self.closed())??;
         Ok(Box::new(stream))
     }
 
     async fn accept(&self) -> Result<Box<dyn MuxedStream>, MuxerError> {
-        let mut accepted = self.accepted.lock().await;
-        let stream = accepted.recv().await.ok_or_else(|| self.closed())?;
-        Ok(Box::new(stream))
+        self.accepted.pop().await.ok_or_else(|| self.closed())
     }
 
     async fn close(&self, code: Code) {
@@ -54,5 +62,13 @@ impl MuxedConn for YamuxConn {
 
     fn num_streams(&self) -> usize {
         self.shared.live.load(Ordering::Acquire)
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        Some(self.shared.signs.pulse())
+    }
+
+    fn probe(&self) {
+        self.shared.probe();
     }
 }

@@ -1,8 +1,9 @@
 //! Drives a connection: the one place that polls the `yamux` crate.
 
 use crate::{
-    conn::{OpenReply, closed},
+    conn::{Opened, closed},
     frames::{FrameFilter, header::Header, wire_code},
+    queue::{Asks, Queue},
     reason,
     shared::Shared,
     stream::YamuxStream,
@@ -10,7 +11,7 @@ use crate::{
 };
 use skep_api::{
     CloseReason, Code,
-    muxer::{MuxedStream as _, MuxerError, MuxerErrorKind},
+    muxer::{MuxedStream, MuxerError, MuxerErrorKind},
 };
 use std::{
     future::Future,
@@ -20,9 +21,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::oneshot,
     time::{Sleep, sleep},
 };
+
+/// Where the driver puts a stream that was asked for.
+type OpenReply = oneshot::Sender<Opened>;
 
 /// How long a peer that broke the protocol gets to take the farewell.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -37,10 +41,10 @@ pub(crate) struct Driver {
 struct Running {
     yamux: yamux::Connection<FrameFilter>,
     shared: Arc<Shared>,
-    opens: mpsc::Receiver<OpenReply>,
+    opens: Arc<Asks<Opened>>,
     /// The first in line, while no stream can be opened.
     next_open: Option<OpenReply>,
-    accepted: mpsc::Sender<YamuxStream>,
+    accepted: Arc<Queue<Box<dyn MuxedStream>>>,
     /// Streams that the application let go of before the crate was last polled.
     leaving: Vec<u32>,
     /// Those among them that the crate has been polled for since, and found nothing more to do.
@@ -52,8 +56,8 @@ impl Driver {
     pub(crate) fn new(
         yamux: yamux::Connection<FrameFilter>,
         shared: Arc<Shared>,
-        opens: mpsc::Receiver<OpenReply>,
-        accepted: mpsc::Sender<YamuxStream>,
+        opens: Arc<Asks<Opened>>,
+        accepted: Arc<Queue<Box<dyn MuxedStream>>>,
     ) -> Self {
         let running = Running {
             yamux,
@@ -83,10 +87,12 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let this = self.get_mut();
         this.shared.register_driver(cx.waker());
-        let end = match &mut this.running {
-            Some(running) => std::task::ready!(running.poll(cx)),
-            None => reason::of_end(&this.shared),
+        let polled = match &mut this.running {
+            Some(running) => running.poll(cx),
+            None => Poll::Ready(reason::of_end(&this.shared)),
         };
+        this.shared.signs.note_time();
+        let end = std::task::ready!(polled);
         Poll::Ready(this.finish(end))
     }
 }
@@ -107,7 +113,7 @@ impl Running {
             match self.yamux.poll_next_inbound(cx) {
                 Poll::Ready(Some(Ok(stream))) => {
                     self.deliver(stream);
-                    if self.accepted.capacity() == 0 {
+                    if self.accepted.is_full() {
                         // The application accepts in the same task: it gets a turn before a stream is refused.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
@@ -160,9 +166,9 @@ impl Running {
     fn deliver(&mut self, stream: yamux::Stream) {
         let Some(record) = self.shared.table.get(stream.id().val()) else { return };
         let stream = YamuxStream::inbound(stream, record, Arc::clone(&self.shared));
-        match self.accepted.try_send(stream) {
+        match self.accepted.push(Box::new(stream)) {
             Ok(()) => self.shared.opening_taken(),
-            Err(TrySendError::Full(mut stream) | TrySendError::Closed(mut stream)) => {
+            Err(mut stream) => {
                 self.shared.opening_refused();
                 stream.reset(Code::RESOURCE_LIMIT);
             }
@@ -187,7 +193,7 @@ impl Running {
     /// Opens the streams that were asked for. True if there was one: the crate has to be polled for it.
     fn serve_opens(&mut self, cx: &mut Context<'_>) -> bool {
         let mut opened = false;
-        while let Some(reply) = self.next_request(cx) {
+        while let Some(reply) = self.next_request() {
             let refusal = if self.shared.outcome().is_some() {
                 Some(closed(&self.shared))
             } else if self.shared.live.load(Ordering::Acquire) >= self.shared.table.max() {
@@ -231,18 +237,14 @@ impl Running {
     }
 
     /// The first in line that still waits.
-    fn next_request(&mut self, cx: &mut Context<'_>) -> Option<OpenReply> {
-        loop {
-            let reply = match self.next_open.take() {
-                Some(reply) => reply,
-                None => match self.opens.poll_recv(cx) {
-                    Poll::Ready(reply) => reply?,
-                    Poll::Pending => return None,
-                },
-            };
-            if !reply.is_closed() {
-                return Some(reply);
-            }
-        }
+    fn next_request(&mut self) -> Option<OpenReply> {
+        self.next_open.take().filter(|reply| !reply.is_closed()).or_else(|| self.opens.next())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.opens.close();
+        self.accepted.close();
     }
 }

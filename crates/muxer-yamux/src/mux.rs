@@ -1,6 +1,13 @@
 //! The plugin, and what it puts on a stream.
 
-use crate::{Config, conn::YamuxConn, driver::Driver, frames::FrameFilter, shared::Shared};
+use crate::{
+    Config,
+    conn::YamuxConn,
+    driver::Driver,
+    frames::FrameFilter,
+    queue::{Asks, Queue},
+    shared::Shared,
+};
 use skep_api::{
     BoxIo, BuildCx, Problems,
     muxer::{Muxed, Muxer},
@@ -8,7 +15,6 @@ use skep_api::{
     security::Role,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Mutex, mpsc};
 
 register_muxer! {
     name: "yamux",
@@ -72,10 +78,10 @@ impl Muxer for Yamux {
         let shared = Arc::new(Shared::new(role, self.max_streams));
         let filter = FrameFilter::new(io, Arc::clone(&shared), self.write_timeout);
         let inner = yamux::Connection::new(filter, self.config.clone(), mode);
-        let (opens, to_open) = mpsc::channel(OPEN_QUEUE);
-        let (accepted, to_accept) = mpsc::channel(self.accept_backlog);
-        let driver = Driver::new(inner, Arc::clone(&shared), to_open, accepted);
-        let conn = YamuxConn { shared, opens, accepted: Mutex::new(to_accept) };
+        let opens = Arc::new(Asks::new(OPEN_QUEUE));
+        let accepted = Arc::new(Queue::new(self.accept_backlog));
+        let driver = Driver::new(inner, Arc::clone(&shared), Arc::clone(&opens), Arc::clone(&accepted));
+        let conn = YamuxConn { shared, opens, accepted };
         Muxed { conn: Arc::new(conn), driver: Box::pin(driver) }
     }
 }

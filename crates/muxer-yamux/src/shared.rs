@@ -1,6 +1,6 @@
 //! What the handle, the streams, the driver and the frame filter of one connection share.
 
-use crate::{frames::header::Header, table::Table};
+use crate::{frames::header::Header, signs::Signs, table::Table};
 use futures::task::AtomicWaker;
 use skep_api::{CloseReason, Code, security::Role};
 use std::{
@@ -20,6 +20,7 @@ pub(crate) const MAX_REFUSED: u32 = 4096;
 pub(crate) struct Shared {
     pub(crate) role: Role,
     pub(crate) table: Table,
+    pub(crate) signs: Signs,
     /// Streams that the application or the accept queue holds.
     pub(crate) live: AtomicUsize,
     /// Openings refused since the last one that was taken.
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
     violation: OnceLock<String>,
     /// The crate holds a frame that it could not write.
     pub(crate) write_waits: AtomicBool,
-    /// Frames to send that the crate has no word for. Bounded by the number of streams.
+    /// Frames to send that the crate has no word for. Bounded by the number of streams, and one ping.
     outbox: Mutex<Vec<Header>>,
     outbox_full: AtomicBool,
     driver: AtomicWaker,
@@ -55,6 +56,7 @@ impl Shared {
         Self {
             role,
             table: Table::new(max_streams),
+            signs: Signs::new(),
             live: AtomicUsize::new(0),
             refused: AtomicU32::new(0),
             outcome: OnceLock::new(),
@@ -91,6 +93,10 @@ impl Shared {
     /// Asks the driver to close the connection.
     pub(crate) fn ask_close(&self, code: Code) {
         let _ = self.close_asked.set(code);
+        self.wake_driver();
+    }
+
+    pub(crate) fn wake_driver(&self) {
         self.driver.wake();
     }
 
@@ -127,6 +133,16 @@ impl Shared {
     pub(crate) fn post(&self, header: Header) {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).push(header);
         self.outbox_full.store(true, Ordering::Release);
+    }
+
+    /// Has the driver send a ping, unless one is on its way or the connection ends.
+    pub(crate) fn probe(&self) {
+        if self.outcome().is_none()
+            && let Some(ping) = self.signs.ask()
+        {
+            self.post(ping);
+            self.wake_driver();
+        }
     }
 
     /// Takes what was posted.

@@ -112,6 +112,8 @@ doubles! { muxer_fails:
     muxer_c5_data: muxer::Fault::LossDropsWhatArrived => ["c5_data_that_had_arrived_is_read_first"];
     muxer_c5_driver: muxer::Fault::DroppedDriverTellsNobody
         => ["c5_dropping_the_driver_ends_the_connection"];
+    muxer_c6_heard: muxer::Fault::PongIsNotHeard => ["c6_a_probe_makes_the_peer_heard"];
+    muxer_c6_once: muxer::Fault::EveryProbeIsSent => ["c6_one_probe_is_on_its_way_at_once"];
     muxer_r1: muxer::Fault::ResetIsAnEnd => ["r1_a_reset_is_no_end_of_file"];
     muxer_r2: muxer::Fault::NoCreditAfterShutdown => ["r2_shutdown_leaves_the_way_back_open"];
     muxer_r3: muxer::Fault::DropIsAnEnd => ["r3_dropping_unfinished_is_a_reset"];

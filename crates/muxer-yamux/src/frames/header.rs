@@ -93,6 +93,11 @@ impl Header {
         Self { kind: Kind::WindowUpdate, flags: 0, stream, len: bytes }
     }
 
+    /// A question that the peer answers.
+    pub(crate) fn ping(value: u32) -> Self {
+        Self { kind: Kind::Ping, flags: SYN, stream: 0, len: value }
+    }
+
     /// The answer to a ping.
     pub(crate) fn pong(value: u32) -> Self {
         Self { kind: Kind::Ping, flags: ACK, stream: 0, len: value }

@@ -93,7 +93,7 @@ impl Inbound {
                     if !outbound.has_room() || skipped >= MAX_SKIPPED {
                         return yield_now(cx, skipped);
                     }
-                    match ready!(fill(cx, io, bytes, filled))? {
+                    match ready!(fill(cx, io, shared, bytes, filled))? {
                         Fill::End => return Poll::Ready(Ok(0)),
                         Fill::More => {}
                         Fill::Full(bytes) => {
@@ -112,7 +112,7 @@ impl Inbound {
                     return Poll::Ready(Ok(n));
                 }
                 Stage::Body => {
-                    let n = ready!(read_some(cx, io, buf, self.piece))?;
+                    let n = ready!(read_some(cx, io, shared, buf, self.piece))?;
                     self.piece = self.piece.saturating_sub(n);
                     if self.piece == 0 {
                         self.advance();
@@ -120,7 +120,7 @@ impl Inbound {
                     return Poll::Ready(Ok(n as usize));
                 }
                 Stage::Skip => {
-                    let n = ready!(read_some(cx, io, &mut [0; 4096], self.skip))?;
+                    let n = ready!(read_some(cx, io, shared, &mut [0; 4096], self.skip))?;
                     if n == 0 {
                         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                     }
@@ -203,11 +203,12 @@ enum Fill {
 fn fill(
     cx: &mut Context<'_>,
     io: &mut BoxIo,
+    shared: &Shared,
     bytes: &mut [u8; HEADER],
     filled: &mut usize,
 ) -> Poll<io::Result<Fill>> {
     let left = bytes.get_mut(*filled..).unwrap_or_default();
-    let n = ready!(read_some(cx, io, left, u32::MAX))?;
+    let n = ready!(read_some(cx, io, shared, left, u32::MAX))?;
     if n == 0 {
         let inside = *filled > 0;
         return Poll::Ready(if inside { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Fill::End) });
@@ -217,10 +218,19 @@ fn fill(
 }
 
 /// Reads at most `limit` bytes.
-fn read_some(cx: &mut Context<'_>, io: &mut BoxIo, buf: &mut [u8], limit: u32) -> Poll<io::Result<u32>> {
+fn read_some(
+    cx: &mut Context<'_>,
+    io: &mut BoxIo,
+    shared: &Shared,
+    buf: &mut [u8],
+    limit: u32,
+) -> Poll<io::Result<u32>> {
     let len = buf.len().min(limit as usize);
     let mut buf = ReadBuf::new(buf.get_mut(..len).unwrap_or_default());
     ready!(Pin::new(io).poll_read(cx, &mut buf))?;
+    if !buf.filled().is_empty() {
+        shared.signs.hear();
+    }
     Poll::Ready(Ok(u32::try_from(buf.filled().len()).unwrap_or(u32::MAX)))
 }
 

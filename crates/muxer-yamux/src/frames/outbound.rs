@@ -158,6 +158,10 @@ fn rewrite(shared: &Shared, header: Header) -> Option<Header> {
             Some(record) => rewrite_noted(shared, &record, header),
             None => Some(header),
         },
+        Kind::Ping => {
+            shared.signs.watch();
+            Some(header)
+        }
         _ => Some(header),
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn judge(shared: &Shared, header: Header) -> Result<Verdict, String> 
         Kind::Ping if header.stream == 0 && header.has(SYN) => {
             Ok(Verdict::reply(Some(Header::pong(header.len))))
         }
+        Kind::Ping if shared.signs.answered(header.len) => Ok(Verdict::reply(None)),
         Kind::Ping => Ok(Verdict::pass(Pass::Whole)),
         Kind::GoAway => {
             let _ = shared.go_away.set(header.len);

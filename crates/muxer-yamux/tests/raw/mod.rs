@@ -72,13 +72,23 @@ pub(crate) fn dialer() -> (Node, Raw) {
 
 /// A node with this table, and its peer.
 pub(crate) fn pair(role: Role, toml: &str, config: DuplexConfig) -> (Node, Raw) {
+    let (io, peer) = duplex(config);
+    let (read, write) = tokio::io::split(peer);
+    (node(io, role, toml), Raw { read, write })
+}
+
+/// Two nodes, the dialling one first.
+pub(crate) fn nodes(config: DuplexConfig) -> (Node, Node) {
+    let (dialer, listener) = duplex(config);
+    (node(dialer, Role::Dialer, ""), node(listener, Role::Listener, ""))
+}
+
+fn node(io: BoxIo, role: Role, toml: &str) -> Node {
     let table: serde_json::Map<String, serde_json::Value> = toml::from_str(toml).unwrap();
     let section = ConfigSection::from_table("muxer.yamux", table);
     let muxer = (PLUGIN.build)(&section, &skep_testkit::build_cx()).unwrap();
-    let (io, peer) = duplex(config);
     let Muxed { conn, driver } = muxer.mux(io, role);
-    let (read, write) = tokio::io::split(peer);
-    (Node { conn, driver: tokio::spawn(driver) }, Raw { read, write })
+    Node { conn, driver: tokio::spawn(driver) }
 }
 
 pub(crate) fn header(kind: u8, flags: u16, stream: u32, len: u32) -> Vec<u8> {

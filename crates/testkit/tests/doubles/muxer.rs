@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use skep_api::{
     BoxIo, CloseReason, Code, Side,
-    muxer::{Muxed, MuxedConn, MuxedStream, Muxer, MuxerError, MuxerErrorKind},
+    muxer::{Muxed, MuxedConn, MuxedStream, Muxer, MuxerError, MuxerErrorKind, Pulse},
     security::Role,
     stream::StreamError,
 };
@@ -18,7 +18,10 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::Instant,
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -35,6 +38,8 @@ pub(crate) enum Fault {
     CloseAfterTheEndWaits,
     LossDropsWhatArrived,
     DroppedDriverTellsNobody,
+    PongIsNotHeard,
+    EveryProbeIsSent,
     ResetIsAnEnd,
     NoCreditAfterShutdown,
     DropIsAnEnd,
@@ -65,6 +70,8 @@ const STOP: u8 = 5;
 const CLOSE: u8 = 6;
 /// Says that an `OPEN` has arrived.
 const BELL: u8 = 7;
+const PING: u8 = 8;
+const PONG: u8 = 9;
 
 const HEAD: usize = 7;
 const WINDOW: usize = 256 * 1024;
@@ -86,7 +93,8 @@ impl Muxer for Frames {
             drop(io.write_all(&frame(BELL, 0, &[])).now_or_never());
         }
         let next = if role == Role::Dialer { 1 } else { 2 };
-        let shared = Shared(Arc::new(Mutex::new(State { fault: self.0, next, ..State::default() })));
+        let heard = Some(Instant::now());
+        let shared = Shared(Arc::new(Mutex::new(State { fault: self.0, next, heard, ..State::default() })));
         let driver = Box::pin(drive(shared.clone(), io));
         Muxed { conn: Arc::new(Conn(shared)), driver }
     }
@@ -113,6 +121,9 @@ struct State {
     closing: Option<Code>,
     ended: Option<CloseReason>,
     wakers: Vec<Waker>,
+    heard: Option<Instant>,
+    probe: Option<Instant>,
+    latency: Option<Duration>,
 }
 
 /// This end of a stream.
@@ -244,6 +255,9 @@ impl State {
     /// Does what a frame says; the reason if it ends the connection.
     fn take(&mut self, kind: u8, id: u32, payload: &[u8]) -> Option<CloseReason> {
         let number = payload.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        if self.fault != F::PongIsNotHeard || kind != PONG {
+            self.heard = Some(Instant::now());
+        }
         let half = self.streams.get_mut(&id);
         match kind {
             DATA => {
@@ -287,6 +301,8 @@ impl State {
             STOP => {}
             CLOSE => return Some(CloseReason::remote(Code(number))),
             BELL => self.bells += 1,
+            PING => self.push(PONG, 0, &[]),
+            PONG => self.latency = self.probe.take().map(|sent| sent.elapsed()),
             _ if self.fault == F::JunkPanics => panic!("frame of type {kind}"),
             _ => return Some(CloseReason::Violation { what: format!("frame of type {kind}") }),
         }
@@ -445,6 +461,19 @@ impl MuxedConn for Conn {
 
     fn num_streams(&self) -> usize {
         self.0.lock().open_streams()
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        let state = self.0.lock();
+        Some(Pulse::new(state.heard?.elapsed(), state.latency))
+    }
+
+    fn probe(&self) {
+        let mut state = self.0.lock();
+        if state.probe.is_none() || state.fault == F::EveryProbeIsSent {
+            state.probe = Some(Instant::now());
+            state.push(PING, 0, &[]);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Muxers: the obligations `M1` to `M3`, `C1` to `C5` and `R1` to `R5` of [`skep_api::muxer`], over an in-memory
+//! Muxers: the obligations `M1` to `M3`, `C1` to `C6` and `R1` to `R5` of [`skep_api::muxer`], over an in-memory
 //! duplex with both drivers in tasks.
 
 mod bounds;
 mod connection;
 mod ends;
 mod pair;
+mod pulse;
 mod streams;
 
 pub use bounds::{
@@ -20,6 +21,7 @@ pub use ends::{
     c4_close_is_told_with_its_code, c4_close_sends_what_was_finished, c5_a_lost_connection_ends_everything,
     c5_data_that_had_arrived_is_read_first, c5_dropping_the_driver_ends_the_connection,
 };
+pub use pulse::{c6_a_probe_makes_the_peer_heard, c6_one_probe_is_on_its_way_at_once};
 pub use streams::{
     r1_a_reset_is_no_end_of_file, r2_shutdown_leaves_the_way_back_open, r3_dropping_unfinished_is_a_reset,
     r4_dropping_after_shutdown_loses_nothing, stop_reading_does_not_block_the_writer,
@@ -47,6 +49,8 @@ suite! { $
     c5_a_lost_connection_ends_everything,
     c5_data_that_had_arrived_is_read_first,
     c5_dropping_the_driver_ends_the_connection,
+    c6_a_probe_makes_the_peer_heard,
+    c6_one_probe_is_on_its_way_at_once,
     r1_a_reset_is_no_end_of_file,
     r2_shutdown_leaves_the_way_back_open,
     r3_dropping_unfinished_is_a_reset,
