@@ -311,8 +311,6 @@ impl Tree {
         if let Some(ip) = connection.ip.filter(|_| connection.counted) {
             self.prefixes.remove(ip);
         }
-        // A stream that is left may still prove nothing about the address: it does not count from here on.
-        (connection.counted, connection.countable) = (false, false);
         self.release_from_connection(id, &own);
     }
 
