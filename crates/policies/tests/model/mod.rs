@@ -94,12 +94,6 @@ impl Model {
         Self { limits, connections, streams, held, next: 0 }
     }
 
-    /// Whether a row of the manager is about all scopes of a kind.
-    pub(crate) fn is_kind(scope: &str) -> bool {
-        let kinds = ["service", "protocol", "peer", "service_peer", "protocol_peer", "connection", "stream"];
-        kinds.contains(&scope) || scope.starts_with("ip4 ") || scope.starts_with("ip6 ")
-    }
-
     pub(crate) fn has_peer(&self, connection: usize) -> bool {
         self.connections[&connection].peer.is_some()
     }

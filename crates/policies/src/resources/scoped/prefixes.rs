@@ -118,15 +118,14 @@ impl Prefixes {
         })
     }
 
-    /// A row for each rule that has denied something: how full the fullest subnet is.
+    /// A row for each rule that has denied something.
     pub(super) fn denials(&self) -> impl Iterator<Item = Usage> {
         self.denied.iter().filter_map(|(n, denied)| {
             let rule = self.rules.get(*n)?;
-            let same = self.held.iter().filter(|(net, _)| rule.net(net.addr()) == Some(**net));
             Some(Usage {
                 scope: rule.scope(),
                 resource: Resource::ConnectionsInbound,
-                current: same.map(|(_, count)| *count).max().unwrap_or(0),
+                current: 0,
                 limit: Some(rule.limit),
                 denied: *denied,
             })

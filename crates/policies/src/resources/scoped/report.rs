@@ -87,31 +87,19 @@ impl Tree {
         rows.collect()
     }
 
-    /// What scopes of a kind have denied, and how full the fullest of them is.
+    /// What scopes of a kind have denied. Most of them are gone, so that nothing is in use in these rows.
     fn denials(&self, rules: &Rules, kind: Kind) -> Vec<Usage> {
         let rows = COUNTED.into_iter().filter_map(|resource| {
             let denied = self.denied(kind, resource);
             (denied > 0).then(|| Usage {
                 scope: kind.name().into(),
                 resource,
-                current: self.fullest(kind, resource),
+                current: 0,
                 limit: rules.limits.of(kind).get(resource),
                 denied,
             })
         });
         rows.collect()
-    }
-
-    fn fullest(&self, kind: Kind, resource: Resource) -> u64 {
-        let most = match kind {
-            Kind::Connection => self.connections.iter().map(|(_, c)| c.used.get(resource)).max(),
-            Kind::Stream => self.streams.iter().map(|(_, stream)| stream.used.get(resource)).max(),
-            _ => {
-                let scopes = self.scopes.iter().filter(|(_, scope)| scope.kind == kind);
-                scopes.map(|(_, scope)| scope.used.get(resource)).max()
-            }
-        };
-        most.unwrap_or(0)
     }
 
     fn denied(&self, kind: Kind, resource: Resource) -> u64 {

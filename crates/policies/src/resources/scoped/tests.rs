@@ -360,7 +360,7 @@ fn usage_names_the_widest_first_and_no_more_than_asked() {
             "system connections 3/Some(4352) 0".to_string(),
             "system connections_inbound 3/Some(2176) 0".into(),
             "system descriptors 3/Some(512) 0".into(),
-            "peer connections 1/Some(1) 1".into(),
+            "peer connections 0/Some(1) 1".into(),
             format!("peer {} connections 1/Some(1) 0", peer(1)),
             format!("peer {} connections_inbound 1/Some(1) 0", peer(1)),
             format!("peer {} descriptors 1/Some(8) 0", peer(1)),
