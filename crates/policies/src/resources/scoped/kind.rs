@@ -1,7 +1,7 @@
 //! The kinds of scopes, and the table of limits of each.
 
 use super::{
-    amounts::{BytesLimit, CountLimit},
+    amounts::{BytesLimit, CountLimit, size_text},
     counts::COUNTED,
 };
 use schemars::JsonSchema;
@@ -167,6 +167,9 @@ impl Limits {
                     if let Some(Some(most)) = wider
                         && limit > most
                     {
+                        let text =
+                            |n| if resource == Resource::Memory { size_text(n) } else { n.to_string() };
+                        let (limit, most) = (text(limit), text(most));
                         let problem = format!("{limit} is above `{wider_key}`, which is {most}");
                         problems.add(&key, problem, format!("allowed: 0 to {most}, or raise `{wider_key}`"));
                     }
