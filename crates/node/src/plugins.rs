@@ -14,6 +14,8 @@ skep_swarm::plugins! {
     skep_policies::peerstore::memory::PLUGIN,
     skep_policies::peerstore::redb::PLUGIN,
     skep_policies::selector::best::PLUGIN,
+    skep_policies::resources::scoped::PLUGIN,
+    skep_policies::resources::none::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,
 }

@@ -18,6 +18,7 @@ use skep_api::{
     pruner::Pruner,
     ranker::DialRanker,
     resolver::Resolver,
+    resources::ResourceManager,
     security::Upgrader,
     selector::ConnectionSelector,
     transport::Transport,
@@ -173,6 +174,13 @@ impl SwarmBuilder {
     #[must_use]
     pub fn selector(mut self, name: &str, object: Arc<dyn ConnectionSelector>) -> Self {
         self.stack.selector = Some(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets the resource manager.
+    #[must_use]
+    pub fn resources(mut self, name: &str, object: Arc<dyn ResourceManager>) -> Self {
+        self.stack.resources = Some(Named::new(name, "", object));
         self
     }
 

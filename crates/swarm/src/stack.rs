@@ -2,8 +2,8 @@
 
 use skep_api::{
     gate::Gate, muxer::Muxer, peerstore::PeerStore, protocol::ProtocolHandler, pruner::Pruner,
-    ranker::DialRanker, resolver::Resolver, security::Upgrader, selector::ConnectionSelector,
-    transport::Transport,
+    ranker::DialRanker, resolver::Resolver, resources::ResourceManager, security::Upgrader,
+    selector::ConnectionSelector, transport::Transport,
 };
 use std::sync::Arc;
 
@@ -53,6 +53,8 @@ pub struct Stack {
     pub peerstore: Option<Named<dyn PeerStore>>,
     /// Chooses the connection of a new stream; the newest without one.
     pub selector: Option<Named<dyn ConnectionSelector>>,
+    /// Grants connections, streams and memory; without one, only the limits in `[swarm]` apply.
+    pub resources: Option<Named<dyn ResourceManager>>,
     /// Serve inbound streams.
     pub protocols: Vec<Named<dyn ProtocolHandler>>,
 }
