@@ -17,6 +17,9 @@ const TWICE: Refusal = Refusal::Broken("a scope is moved once, and this one has 
 impl Tree {
     /// Moves a connection, with all it holds, from the transient scope to that of its peer, and to the other system
     /// where the peer is not what the address promised.
+    ///
+    /// A stream whose protocol is known by then is not in the scope of the peer within that protocol: a connection
+    /// whose peer is not proven should have no such stream.
     pub(in super::super) fn set_peer(
         &mut self,
         rules: &Rules,
