@@ -17,7 +17,7 @@ use std::{
 };
 
 const ROUNDS: usize = 50;
-const STEPS: u32 = 1_000;
+const STEPS: u32 = 500;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -36,7 +36,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The steps in turn, with a thousand connections open.
+/// The steps in turn, with five hundred connections open.
 fn one_by_one(manager: &dyn ResourceManager, peers: &[PeerId]) -> Result<(), Failure> {
     let names = ["open_connection", "set_peer", "open_stream", "set_protocol", "reserve", "drop all"];
     let mut figures = vec![Vec::new(); names.len()];
