@@ -18,6 +18,8 @@ skep_swarm::plugins! {
     skep_policies::selector::least_loaded::PLUGIN,
     skep_policies::selector::latency_based::PLUGIN,
     skep_policies::selector::health_based::PLUGIN,
+    skep_policies::resources::scoped::PLUGIN,
+    skep_policies::resources::none::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,
 }

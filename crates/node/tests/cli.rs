@@ -63,13 +63,14 @@ fn run_prints_the_layers_with_their_crates_and_what_to_dial() {
         "  ranker     smart        skep-policies",
         "  peerstore  memory       skep-policies",
         "  selector   best         skep-policies",
+        "  resources  scoped       skep-policies",
         "  protocol   ping         skep-protocols",
         "  protocol   identify     skep-protocols",
     ];
     assert_eq!(lines[4], "layers");
-    assert_eq!(lines[5..16], layers);
-    assert_eq!(lines[17], "listening on");
-    assert!(lines[18].starts_with("  /ip4/127.0.0.1/tcp/") && lines[18].ends_with(&format!("/p2p/{peer}")));
+    assert_eq!(lines[5..17], layers);
+    assert_eq!(lines[18], "listening on");
+    assert!(lines[19].starts_with("  /ip4/127.0.0.1/tcp/") && lines[19].ends_with(&format!("/p2p/{peer}")));
     assert!(!lines.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
 }
 
@@ -93,7 +94,7 @@ fn run_as_json_prints_one_object_a_line() {
     let node = Node::start(&["run", "--json"]);
     let running: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!(running["event"], "running");
-    assert_eq!(running["layers"].as_array().unwrap().len(), 11);
+    assert_eq!(running["layers"].as_array().unwrap().len(), 12);
     let address = running["addresses"][0].as_str().unwrap();
     assert!(address.ends_with(running["peer_id"].as_str().unwrap()));
     node.signal("TERM");

@@ -5,4 +5,5 @@ pub mod peerstore;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;
+pub mod resources;
 pub mod selector;

@@ -13,6 +13,7 @@ use skep_policies::{
     pruner::watermark,
     ranker::{sequential, smart},
     resolver::{dns, r#static},
+    resources::{none, scoped},
     selector::health_based,
 };
 use std::collections::BTreeMap;
@@ -78,6 +79,26 @@ fn valid_tables_are_read() {
     let file: redb::Config = section(VALID, "peerstore", "redb").decode().unwrap();
     assert_eq!((file.path.as_str(), file.on_corruption), ("peers.redb", redb::OnCorruption::StartAfresh));
     assert_eq!((file.write_every, file.max_peers), (DurationText::millis(250), memory.max_peers));
+    let scoped: scoped::Config = section(VALID, "resources", "scoped").decode().unwrap();
+    assert_eq!((scoped.max_memory.0, scoped.max_descriptors.0), (Some(512 << 20), Some(128)));
+    assert_eq!((scoped.connection_memory.0, scoped.stream_memory.0), (Some(64 << 10), Some(4_096)));
+    assert_eq!((scoped.ip4_limits.len(), scoped.ip6_limits.len()), (2, 0));
+    assert_eq!((scoped.inbound_rate, scoped.inbound_burst, scoped.rate_hosts), (0, 1, 100));
+    assert!(scoped.limit_loopback && scoped.services["identify"].len() == 2);
+    assert_eq!((scoped.trusted.len(), scoped.allowlist.len()), (2, 3));
+    assert_eq!(scoped.limits.system.memory, Some(scoped::BytesLimit(None)));
+    assert_eq!(scoped.limits.peer.connections, Some(scoped::CountLimit(Some(500))));
+    section(VALID, "resources", "none").decode::<NoConfig>().unwrap();
+}
+
+#[test]
+fn what_is_written_of_limits_is_what_was_read() {
+    let table = section(VALID, "resources", "scoped");
+    let scoped: scoped::Config = table.decode().unwrap();
+    let written = serde_json::to_value(&scoped).unwrap();
+    let mut expected = Value::Object(table.table().clone());
+    expected["stream_memory"] = "4KiB".into();
+    assert_eq!(written, expected);
 }
 
 #[test]
@@ -95,6 +116,7 @@ fn an_empty_table_is_the_default() {
         empty("pruner.watermark").decode::<watermark::Config>().unwrap(),
         watermark::Config::default()
     );
+    assert_eq!(empty("resources.scoped").decode::<scoped::Config>().unwrap(), scoped::Config::default());
     assert_eq!(empty("peerstore.memory").decode::<memory::Config>().unwrap(), memory::Config::default());
 }
 
@@ -118,6 +140,8 @@ fn a_table_is_read_by_the_file_of_its_name() {
     assert!(sequential::PLUGIN.origin.config_file.ends_with("policies/src/ranker/sequential.rs"));
     assert!(memory::PLUGIN.origin.config_file.ends_with("policies/src/peerstore/memory.rs"));
     assert!(redb::PLUGIN.origin.config_file.ends_with("policies/src/peerstore/redb.rs"));
+    assert!(scoped::PLUGIN.origin.config_file.ends_with("policies/src/resources/scoped.rs"));
+    assert!(none::PLUGIN.origin.file.ends_with("policies/src/resources/none.rs"));
     assert!(watermark::PLUGIN.origin.config_file.ends_with("policies/src/pruner/watermark.rs"));
 }
 
@@ -316,5 +340,77 @@ fn messages_of_redb() {
          allowed: 10ms to 1h\n  \
          4. peerstore.redb.max_protocols_per_peer: 0 is out of range [file skep.toml]\n    \
          allowed: 1 to 10000"
+    );
+}
+
+#[test]
+fn messages_of_scoped() {
+    assert_eq!(
+        refusal::<scoped::Config>("resources", "scoped"),
+        "21 problems in the configuration:\n  \
+         1. resources.scoped.connection_memory: invalid value: string \"32KB\", expected bytes, such as 4096 or \"64KiB\" [file skep.toml]\n    \
+         What each connection is charged, in bytes. Default `\"32KiB\"`: its task, its socket, and what security and muxer keep at rest.\n  \
+         2. resources.scoped.inbound_rates: unknown key [file skep.toml]\n    \
+         did you mean `inbound_rate`? keys here: allowlist, connection_memory, inbound_burst, inbound_rate, ip4_limits, ip6_limits, limit_loopback, limits, max_descriptors, max_memory, rate_hosts, services, stream_memory, trusted\n  \
+         3. resources.scoped.max_descriptors: invalid value: string \"many\", expected \"auto\" or a number [file skep.toml]\n    \
+         File descriptors that connections may have. Default `\"auto\"`: half of what the process may open (`ulimit -n`).\n  \
+         4. resources.scoped.ip4_limits[1].connections: 4 for a /24 is below the 8 for a /32 within it [file skep.toml]\n    \
+         allowed: 8 or more\n  \
+         5. resources.scoped.ip4_limits[2].prefix: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 32\n  \
+         6. resources.scoped.ip4_limits[3].prefix: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 32\n  \
+         7. resources.scoped.ip4_limits[3].prefix: /0 comes after /0 [file skep.toml]\n    \
+         from the longest prefix to the shortest, each once\n  \
+         8. resources.scoped.ip6_limits[1].connections: 4 for a /56 is below the 8 for a /64 within it [file skep.toml]\n    \
+         allowed: 8 or more\n  \
+         9. resources.scoped.inbound_rate: 100001 is out of range [file skep.toml]\n    \
+         allowed: 0 to 100000\n  \
+         10. resources.scoped.inbound_burst: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 100000\n  \
+         11. resources.scoped.rate_hosts: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 1000000\n  \
+         12. resources.scoped.max_memory: 40KiB has no room for one connection [file skep.toml]\n    \
+         allowed: 48KiB or more, which is `connection_memory` and `stream_memory`\n  \
+         13. resources.scoped.services.second[0]: \"/b\" belongs to `first` already [file skep.toml]\n    \
+         a protocol has one service\n  \
+         14. resources.scoped.limits.system.connections_inbound: 200 is above `limits.system.connections`, which is 100 [file skep.toml]\n    \
+         allowed: 0 to 100, or raise `limits.system.connections`\n  \
+         15. resources.scoped.limits.peer.connections: 150 is above `limits.system.connections`, which is 100 [file skep.toml]\n    \
+         allowed: 0 to 100, or raise `limits.system.connections`\n  \
+         16. resources.scoped.limits.peer.memory: 20MiB is above `limits.system.memory`, which is 10MiB [file skep.toml]\n    \
+         allowed: 0 to 10MiB, or raise `limits.system.memory`\n  \
+         17. resources.scoped.limits.protocol_peer.connections: there are no connections within a protocol_peer to limit [file skep.toml]\n    \
+         remove the key\n  \
+         18. resources.scoped.limits.protocol_peer.streams: 11 is above `limits.peer.streams`, which is 10 [file skep.toml]\n    \
+         allowed: 0 to 10, or raise `limits.peer.streams`\n  \
+         19. resources.scoped.trusted[0]: \"10.1.2.3/8\" has address bits beyond its prefix length [file skep.toml]\n    \
+         write \"10.0.0.0/8\" for the network or \"10.1.2.3\" for the address\n  \
+         20. resources.scoped.allowlist[0]: \"friends\" is neither an IP address nor a network [file skep.toml]\n    \
+         an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"; or with a peer, \"10.0.0.0/8/p2p/12D3KooW…\"; or the peer alone, \"/p2p/12D3KooW…\"\n  \
+         21. resources.scoped.allowlist[1]: \"nobody\" is not a peer id: invalid multihash [file skep.toml]\n    \
+         the text form of a peer id, such as \"12D3KooW…\""
+    );
+    assert_eq!(
+        refusal::<scoped::Config>("resources", "scoped/typed"),
+        "1 problem in the configuration:\n  \
+         1. resources.scoped/typed.limits: unknown field `sistem`, expected one of `system`, `transient`, `allowlisted_system`, `allowlisted_transient`, `service`, `protocol`, `peer`, `service_peer`, `protocol_peer`, `connection`, `stream` [file skep.toml]\n    \
+         Limits set by hand, as `peer = { streams_inbound = 128 }`; a number or `\"unlimited\"`. Default none: all are derived."
+    );
+    assert_eq!(
+        refusal::<scoped::Config>("resources", "scoped/negative"),
+        "1 problem in the configuration:\n  \
+         1. resources.scoped/negative.limits: invalid value: integer `-1`, expected a number or \"unlimited\" [file skep.toml]\n    \
+         Limits set by hand, as `peer = { streams_inbound = 128 }`; a number or `\"unlimited\"`. Default none: all are derived."
+    );
+}
+
+#[test]
+fn messages_of_none() {
+    assert_eq!(
+        refusal::<NoConfig>("resources", "none"),
+        "1 problem in the configuration:\n  \
+         1. resources.none.max_memory: unknown key [file skep.toml]\n    \
+         this plugin has no keys"
     );
 }

@@ -98,3 +98,27 @@ mod redb {
     skep_testkit::plugin_suite!(skep_policies::peerstore::redb::PLUGIN);
     skep_testkit::peerstore_suite!(skep_policies::peerstore::redb::PLUGIN, (super::SMALL_PEERSTORE, "path"));
 }
+
+mod scoped {
+    skep_testkit::plugin_suite!(skep_policies::resources::scoped::PLUGIN);
+    skep_testkit::resources_suite!(
+        skep_policies::resources::scoped::PLUGIN,
+        r#"
+            max_memory = "16MiB"
+            max_descriptors = 40
+            [limits.system]
+            connections = 9
+            connections_inbound = 6
+            [limits.peer]
+            connections = 3
+            streams = 5
+            [limits.protocol]
+            streams = 2
+        "#
+    );
+}
+
+mod none {
+    skep_testkit::plugin_suite!(skep_policies::resources::none::PLUGIN);
+    skep_testkit::resources_suite!(skep_policies::resources::none::PLUGIN, "");
+}

@@ -53,7 +53,7 @@ pub struct Stack {
     pub peerstore: Option<Named<dyn PeerStore>>,
     /// Chooses the connection of a new stream; the newest without one.
     pub selector: Option<Named<dyn ConnectionSelector>>,
-    /// Grants connections, streams and memory; the node's own limits are the only ones without one.
+    /// Grants connections, streams and memory; without one, only the limits in `[swarm]` apply.
     pub resources: Option<Named<dyn ResourceManager>>,
     /// Serve inbound streams.
     pub protocols: Vec<Named<dyn ProtocolHandler>>,

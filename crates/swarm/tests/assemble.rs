@@ -45,6 +45,7 @@ fn the_order_of_registration_changes_nothing() {
         .add(fakes::yamux::PLUGIN)
         .add(fakes::tcp::PLUGIN)
         .add(fakes::best::PLUGIN)
+        .add(fakes::scoped::PLUGIN)
         .add(fakes::store::PLUGIN)
         .add(fakes::ping::PLUGIN)
         .add(fakes::noise::PLUGIN)
@@ -82,7 +83,7 @@ max_connections = "many"
         mistakes(&sources),
         r#"10 problems in the configuration:
   1. colour: unknown table or key [file node.toml:2]
-    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, protocol
+    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, resources, protocol
   2. listen[1]: "/ip4/999.0.0.1/tcp/1" is not an address: failed to parse: invalid IPv4 address syntax [file node.toml:1]
     an address is such as "/ip4/0.0.0.0/tcp/4001" or "/ip6/::/tcp/4001"
   3. stack.transports[1]: "tcp" is in the list twice [file node.toml:5]
@@ -111,7 +112,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngate = [\"ip_filter\"]",
             "stack.gate: unknown key [file node.toml:2]\n    \
-             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, protocols",
+             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, resources, protocols",
         ),
         (
             "[stack]\nresolver = [\"dns\"]",
@@ -147,7 +148,7 @@ fn one_mistake_is_one_error() {
             "[transports.tcp]\nnodelay = true",
             "transports: unknown table or key [file node.toml:1]\n    \
              did you mean `stack.transports`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, \
-             gate, pruner, resolver, ranker, peerstore, selector, protocol",
+             gate, pruner, resolver, ranker, peerstore, selector, resources, protocol",
         ),
         (
             "listen = \"/ip4/127.0.0.1/tcp/0\"",
@@ -233,6 +234,59 @@ fn the_cap_has_to_fit_in_the_file_descriptors() {
     );
 }
 
+/// Limits that are written and contradict each other; what is derived gives way, unless the pruner would never act.
+#[test]
+fn limits_of_resources_fit_those_of_the_swarm() {
+    let table = [
+        (
+            "[swarm]\nmax_connections = 400",
+            "swarm.max_connections: 400 is above resources.scoped.max_descriptors, which is 192 [file node.toml:2]\n    \
+             raise resources.scoped.max_descriptors, or lower swarm.max_connections to 192",
+        ),
+        (
+            "[resources.scoped]\nlimits = { system = { connections = 150 } }",
+            "resources.scoped.limits.system.connections: 150 is below swarm.max_connections, which is 192 \
+             [file node.toml:2]\n    \
+             raise resources.scoped.limits.system.connections, or lower swarm.max_connections to 150",
+        ),
+        (
+            "[resources.scoped]\nmax_descriptors = 1024",
+            "resources.scoped.max_descriptors: 1024 descriptors do not fit in the 1000 files that the process may \
+             open [file node.toml:2]\n    raise `ulimit -n`, or set it below 1000",
+        ),
+        (
+            "[resources.scoped]\nderived = 128",
+            "pruner.watermark: the high mark 128 is not below the 128 descriptors that resources grant (derived: \
+             half of all) [built-in profile default]\n    \
+             lower the marks in [pruner.watermark], or raise resources.scoped.max_descriptors",
+        ),
+    ];
+    for (text, expected) in table {
+        let errors = Profile::load(&file(text)).unwrap().check(&fakes::registry(), Some(1_000)).unwrap_err();
+        assert_eq!(errors.to_string(), format!("1 problem in the configuration:\n  1. {expected}"), "{text}");
+    }
+    let profile = Profile::load(&file("[resources.scoped]\nderived = 129")).unwrap();
+    let assembly = profile.assemble(&fakes::registry(), &fakes::cx(), Some(258)).unwrap();
+    let note = "swarm.max_connections is 192, but resources grant 129 descriptors (derived: half of all)";
+    assert_eq!(assembly.notes, [note]);
+    // Connections over a transport that is muxed have no descriptor of their own.
+    let muxed = "listen = []\n[stack]\ntransports = [\"memory\"]\n[resources.scoped]\nderived = 10";
+    Profile::load(&file(muxed)).unwrap().check(&fakes::registry(), None).unwrap();
+    let none = "[stack]\nresources = \"none\"\n[swarm]\nmax_connections = 400";
+    let profile = Profile::load(&file(none)).unwrap();
+    assert!(profile.assemble(&fakes::registry(), &fakes::cx(), None).unwrap().stack.resources.is_none());
+}
+
+#[test]
+fn a_plugin_may_be_called_none() {
+    let registry = fakes::builder().add(fakes::renamed(fakes::scoped::PLUGIN, "none")).build().unwrap();
+    let profile = Profile::load(&file("[stack]\nresources = \"none\"")).unwrap();
+    let stack = profile.assemble(&registry, &fakes::cx(), None).unwrap().stack;
+    assert_eq!(stack.resources.unwrap().name, "none");
+    let profile = Profile::load(&file("[stack]\nresources = \"none\"\nselector = \"none\"")).unwrap();
+    assert!(profile.assemble(&registry, &fakes::cx(), None).unwrap().stack.selector.is_none());
+}
+
 #[test]
 fn a_muxed_transport_needs_nothing_above_it() {
     let text = "listen = [\"/memory/7\"]\n[stack]\ntransports = [\"memory\"]\nsecurity = []\nmuxers = []";
@@ -250,7 +304,7 @@ fn a_plugin_that_is_not_linked_is_an_error_and_not_a_node_without_it() {
     let registry = skep_swarm::registry::Registry::builder().add(fakes::tcp::PLUGIN).build().unwrap();
     let errors = Profile::load(&Sources::new()).unwrap().check(&registry, None).unwrap_err();
     let first = errors.iter().next().unwrap();
-    assert_eq!(errors.iter().count(), 10);
+    assert_eq!(errors.iter().count(), 11);
     assert_eq!(
         first.to_string(),
         "stack.security[0]: unknown security \"noise\" [built-in profile default]\n    \

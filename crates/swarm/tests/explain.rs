@@ -42,6 +42,7 @@ stack.resolver = "dns" [built-in profile default] references.rs: The plugin of l
 stack.ranker = "smart" [built-in profile default] references.rs: The plugin of layer ranker, or "none".
 stack.peerstore = "memory" [built-in profile default] references.rs: The plugin of layer peerstore, or "none".
 stack.selector = "best" [built-in profile default] references.rs: The plugin of layer selector, or "none".
+stack.resources = "scoped" [built-in profile default] references.rs: The plugin of layer resources, or "none".
 stack.protocols = ["ping","identify"] [built-in profile default] references.rs: Plugins of layer protocol, in order.
 transport."tcp/lan".nodelay = false [file node.toml:4] lower.rs: Off costs latency.
 transport."tcp/lan".backlog = 1024 [default] lower.rs: Connections that wait, 1 to 65535.
@@ -84,6 +85,7 @@ resolver = "dns"
 ranker = "smart"
 peerstore = "memory"
 selector = "best"
+resources = "scoped"
 protocols = []
 
 [swarm]
@@ -147,6 +149,10 @@ deny = []
 low = 96
 high = 128
 grace = "1m"
+
+[resources.scoped]
+max_descriptors = 192
+limits = {}
 "#;
     assert_eq!(shown, expected.trim_start());
 }

@@ -38,6 +38,7 @@ fn what_is_linked_is_found_sorted_and_more_than_expected_is_fine() {
         "pruner.watermark",
         "ranker.smart",
         "resolver.dns",
+        "resources.scoped",
         "security.noise",
         "selector.best",
         "transport.memory",

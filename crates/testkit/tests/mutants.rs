@@ -3,7 +3,7 @@
 
 mod doubles;
 
-use doubles::{bent, muxer, peerstore, plugin, policy, ranker, security, selector, transport};
+use doubles::{bent, muxer, peerstore, plugin, policy, ranker, resources, security, selector, transport};
 use skep_testkit::{
     DuplexConfig, Property,
     harness::Fixture,
@@ -298,6 +298,38 @@ doubles! { ranker_fails:
     ranker_k2: ranker::Fault::EveryOtherAnswerIsTurned => ["k2_equal_input_gives_equal_output"];
     ranker_k3: ranker::Fault::TheFirstWaitsLikeTheOthers => ["k3_the_first_address_is_not_held_back"];
     ranker_k4: ranker::Fault::ManyAreWaitedFor => ["k4_a_long_list_is_ranked_without_a_wait"];
+}
+
+fn resources_fail(fault: resources::Fault, failing: &[&str]) {
+    let build =
+        move || Arc::new(resources::Book::new(fault)) as Arc<dyn skep_api::resources::ResourceManager>;
+    let fixture = suite::resources::Fixture::new(build);
+    expect(&suite::resources::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { resources_fail:
+    right_resources: resources::Fault::Nothing => [];
+    resources_u0: resources::Fault::OutboundHasNoLimit => ["u0_limits_are_enforced"];
+    resources_u1_connection: resources::Fault::DeniedConnectionsAreCharged
+        => ["u1_a_denied_connection_takes_nothing"];
+    resources_u1_move: resources::Fault::DeniedConnectionsMove
+        => ["u1_a_denied_move_leaves_everything_where_it_was"];
+    resources_u1_stream: resources::Fault::DeniedStreamsAreCharged => ["u1_a_denied_stream_takes_nothing"];
+    resources_u1_protocol: resources::Fault::DeniedProtocolsAreCharged
+        => ["u1_a_denied_stream_takes_nothing"];
+    resources_u1_place: resources::Fault::MovesTakeASecondSlot
+        => ["u1_a_move_needs_no_second_slot", "usage_is_no_longer_than_asked"];
+    resources_u2_orphans: resources::Fault::OrphansAreLost => ["u2_guards_are_dropped_in_any_order"];
+    resources_u2_early: resources::Fault::StreamsEndWithTheirConnection
+        => ["u2_guards_are_dropped_in_any_order"];
+    resources_u2_late: resources::Fault::RoomIsMadeLater
+        => ["u2_what_is_dropped_can_be_taken_again", "u5_nothing_is_kept_of_who_holds_nothing"];
+    resources_u3_key: resources::Fault::DenialsNameNoKey => ["u3_a_denial_names_what_to_change"];
+    resources_u3_value: resources::Fault::DenialsForgetTheValue => ["u3_a_denial_names_what_to_change"];
+    resources_u4: resources::Fault::SumsWrap => ["u4_sums_beyond_all_numbers_are_denied"];
+    resources_u5: resources::Fault::PeersAreRemembered => ["u5_nothing_is_kept_of_who_holds_nothing"];
+    resources_u6: resources::Fault::OutboundStreamsWait => ["u6_a_full_manager_does_not_wait"];
+    resources_usage: resources::Fault::UsageIsEndless => ["usage_is_no_longer_than_asked"];
 }
 
 fn resolver_fails(fault: policy::ResolverFault, failing: &[&str]) {

@@ -90,7 +90,7 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
             .map(|(layer, name, krate)| json!({ "layer": layer, "plugin": name, "crate": krate }));
         return print(
             json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
-            "addresses": addrs, "layers": layers.collect::<Vec<_>>(),
+            "addresses": addrs, "layers": layers.collect::<Vec<_>>(), "notes": node.assembly.notes,
             "control": offered.control().map(|path| path.to_string_lossy().into_owned()),
             "metrics": offered.metrics() }),
         );
@@ -106,6 +106,10 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
     lines.extend(addrs.iter().map(|addr| format!("  {addr}")));
     if addrs.is_empty() {
         lines.push("  nothing: the node only dials (`listen` is empty)".into());
+    }
+    if !node.assembly.notes.is_empty() {
+        lines.push(format!("\n{}", heading("notes")));
+        lines.extend(node.assembly.notes.iter().map(|note| format!("  {note}")));
     }
     if let Some(path) = offered.control() {
         lines.push(format!("\n{}\n  {}", heading("control socket"), path.display()));
@@ -129,6 +133,7 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines.extend(stack.ranker.iter().map(|p| ("ranker", p.name.clone(), p.krate)));
     lines.extend(stack.peerstore.iter().map(|p| ("peerstore", p.name.clone(), p.krate)));
     lines.extend(stack.selector.iter().map(|p| ("selector", p.name.clone(), p.krate)));
+    lines.extend(stack.resources.iter().map(|p| ("resources", p.name.clone(), p.krate)));
     lines.extend(stack.protocols.iter().map(|p| ("protocol", p.name.clone(), p.krate)));
     lines
 }

@@ -9,8 +9,7 @@
 //! resolved) is in no network: `deny` does not touch it, and a non-empty `allow` refuses it. An IPv4 address
 //! in IPv6 clothes (`::ffff:10.0.0.1`) is judged as IPv4.
 
-use super::nets::Nets;
-use ipnet::IpNet;
+use super::nets::{Nets, parse_net, parse_peer, shown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
@@ -117,11 +116,6 @@ impl Gate for IpFilter {
     }
 }
 
-/// A network as the configuration has it: a single address without its prefix length.
-fn shown(net: IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
-}
-
 /// Reads the entries of one key; those that do not parse are noted with their place.
 fn parse_all<'a, T>(
     key: &'a str,
@@ -131,35 +125,6 @@ fn parse_all<'a, T>(
 ) -> impl Iterator<Item = T> {
     entries.iter().enumerate().filter_map(move |(at, entry)| {
         parse(entry).map_err(|(problem, help)| problems.add(&format!("{key}[{at}]"), problem, help)).ok()
-    })
-}
-
-fn parse_net(text: &str) -> Result<IpNet, (String, String)> {
-    let net = match (text.parse::<IpAddr>(), text.parse::<IpNet>()) {
-        (Ok(ip), _) => IpNet::from(ip),
-        (_, Ok(net)) => net,
-        _ => {
-            let help = "an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
-            return Err((format!("\"{text}\" is neither an IP address nor a network"), help.into()));
-        }
-    };
-    if net.trunc() != net {
-        // Whether the one address or the whole network was meant cannot be known.
-        let problem = format!("\"{text}\" has address bits beyond its prefix length");
-        return Err((
-            problem,
-            format!("write \"{}\" for the network or \"{}\" for the address", net.trunc(), net.addr()),
-        ));
-    }
-    Ok(net)
-}
-
-fn parse_peer(text: &str) -> Result<PeerId, (String, String)> {
-    text.parse().map_err(|e| {
-        (
-            format!("\"{text}\" is not a peer id: {e}"),
-            "the text form of a peer id, such as \"12D3KooW…\"".into(),
-        )
     })
 }
 

@@ -1,4 +1,4 @@
 //! Gates: who may connect ([`skep_api::gate`]).
 
 pub mod ip_filter;
-mod nets;
+pub(crate) mod nets;

@@ -1,6 +1,7 @@
-//! A set of networks that answers in logarithmic time.
+//! Networks and peers as the configuration names them, and a set of networks that answers in logarithmic time.
 
 use ipnet::{IpNet, Ipv4Net};
+use skep_api::PeerId;
 use std::net::IpAddr;
 
 /// Networks, sorted and without those that another one covers.
@@ -8,11 +9,11 @@ use std::net::IpAddr;
 /// Two networks are either disjoint or one within the other, so what is left is disjoint, and the one that
 /// may hold an address is the last that starts at or before it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Nets(Vec<IpNet>);
+pub(crate) struct Nets(Vec<IpNet>);
 
 impl Nets {
     /// The set of `nets`. Networks of IPv4 addresses mapped into IPv6 become IPv4 networks.
-    pub(super) fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
+    pub(crate) fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
         let mut sorted: Vec<_> = nets.into_iter().map(|net| canonical(net.trunc())).collect();
         // A network comes before those within it.
         sorted.sort_unstable_by_key(|net| (net.addr(), net.prefix_len()));
@@ -25,12 +26,12 @@ impl Nets {
         Self(disjoint)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The network that holds `ip`, which is not an IPv4 address mapped into IPv6.
-    pub(super) fn find(&self, ip: IpAddr) -> Option<IpNet> {
+    pub(crate) fn find(&self, ip: IpAddr) -> Option<IpNet> {
         let after = self.0.partition_point(|net| net.addr() <= ip);
         let candidate = self.0.get(after.checked_sub(1)?)?;
         candidate.contains(&ip).then_some(*candidate)
@@ -38,10 +39,46 @@ impl Nets {
 }
 
 /// `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
-fn canonical(net: IpNet) -> IpNet {
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped());
     mapped.and_then(|(len, ip)| Ipv4Net::new(ip, len).ok()).map_or(net, IpNet::V4)
+}
+
+/// A network as the configuration has it: a single address without its prefix length.
+pub(crate) fn shown(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// Reads a network or an address; what is wrong with it, and what would be right.
+pub(crate) fn parse_net(text: &str) -> Result<IpNet, (String, String)> {
+    let net = match (text.parse::<IpAddr>(), text.parse::<IpNet>()) {
+        (Ok(ip), _) => IpNet::from(ip),
+        (_, Ok(net)) => net,
+        _ => {
+            let help = "an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+            return Err((format!("\"{text}\" is neither an IP address nor a network"), help.into()));
+        }
+    };
+    if net.trunc() != net {
+        // Whether the one address or the whole network was meant cannot be known.
+        let problem = format!("\"{text}\" has address bits beyond its prefix length");
+        return Err((
+            problem,
+            format!("write \"{}\" for the network or \"{}\" for the address", net.trunc(), net.addr()),
+        ));
+    }
+    Ok(net)
+}
+
+/// Reads a peer id; what is wrong with it, and what would be right.
+pub(crate) fn parse_peer(text: &str) -> Result<PeerId, (String, String)> {
+    text.parse().map_err(|e| {
+        (
+            format!("\"{text}\" is not a peer id: {e}"),
+            "the text form of a peer id, such as \"12D3KooW…\"".into(),
+        )
+    })
 }
 
 #[cfg(test)]

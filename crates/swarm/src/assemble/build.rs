@@ -29,7 +29,7 @@ pub(super) fn build(plan: &Plan, registry: &Registry, cx: &BuildCx, errors: &mut
         ranker: builder.layer::<layer::Ranker>().pop(),
         peerstore: builder.layer::<layer::Peerstore>().pop(),
         selector: builder.layer::<layer::Selector>().pop(),
-        resources: None,
+        resources: builder.layer::<layer::Resources>().pop(),
         protocols: builder.layer::<layer::Protocol>(),
     };
     Built { stack, broken: builder.broken }

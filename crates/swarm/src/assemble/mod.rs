@@ -2,13 +2,14 @@
 //!
 //! References in `[stack]` are resolved to plugins and their tables (`references.rs`), the addresses to listen on
 //! are read (`listen.rs`), the plugins are built (`build.rs`), and the rules that no plugin can check by itself
-//! are applied (`rules.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
-//! opens a socket, reads a file or starts a task.
+//! are applied (`rules.rs`, `resources.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
+//! opens a socket, reads a file but what the system says of itself, or starts a task.
 
 mod build;
 mod explain;
 mod listen;
 mod references;
+mod resources;
 mod rules;
 mod schema;
 
@@ -46,6 +47,8 @@ pub struct Assembly {
     pub listen: Vec<Multiaddr>,
     /// What was assembled from what.
     pub plan: Plan,
+    /// What is as it should be, but not as one would read it in the profile: limits that this machine lowers.
+    pub notes: Vec<String>,
 }
 
 impl Profile {
@@ -68,7 +71,7 @@ impl Profile {
         let identity = keep(self.identity(), &mut errors);
         let facts =
             Facts { profile: self, plan: &plan, built: &built, settings: settings.as_ref(), fd_limit };
-        rules::check(&facts, &mut errors);
+        let notes = rules::check(&facts, &mut errors);
         ConfigErrors::check(errors)?;
         Ok(Assembly {
             stack: built.stack,
@@ -78,6 +81,7 @@ impl Profile {
             identity: identity.unwrap_or_default(),
             listen: plan.listen.clone(),
             plan,
+            notes,
         })
     }
 

@@ -116,7 +116,12 @@ impl Resolver<'_> {
         let Some(value) = self.profile.value(&path) else { return };
         let names = match (slot.arity, value) {
             (Arity::Many, Value::Array(values)) => self.names(slot, &path, values),
-            (Arity::AtMostOne, Value::String(name)) if name == "none" => return,
+            // Unless a plugin is called so, such as the resource manager that grants everything.
+            (Arity::AtMostOne, Value::String(name))
+                if name == "none" && self.registry.info(slot.layer, "none").is_none() =>
+            {
+                return;
+            }
             (Arity::AtMostOne, Value::String(name)) => vec![(String::new(), name)],
             (arity, value) => {
                 let (expected, help) = expected(slot, arity);

@@ -3,7 +3,7 @@
 //! A rule about a layer is skipped if something of the layer is broken already: that has been reported, and a
 //! second error would only follow from it.
 
-use super::{Plan, build::Built, references::stack_key};
+use super::{Plan, build::Built, references::stack_key, resources};
 use crate::{
     profile::{KeyPath, Profile},
     settings::Settings,
@@ -19,8 +19,8 @@ pub(super) struct Facts<'a> {
     pub(super) fd_limit: Option<u64>,
 }
 
-/// Applies all rules.
-pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) {
+/// Applies all rules; what is no mistake, but not what one would expect, comes back in words.
+pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<String> {
     if !facts.built.broken.contains("transport") {
         errors.extend(no_transport(facts));
         errors.extend(raw_links(facts));
@@ -29,7 +29,11 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) {
     if let Some(settings) = facts.settings {
         errors.extend(marks_below_cap(facts, settings));
         errors.extend(cap_below_fd_limit(facts, settings));
+        let found = resources::check(facts, settings);
+        errors.extend(found.errors);
+        return found.notes;
     }
+    Vec::new()
 }
 
 fn no_transport(facts: &Facts<'_>) -> Option<ConfigError> {
@@ -101,7 +105,7 @@ fn cap_below_fd_limit(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigEr
     Some(error(facts.profile, &KeyPath::new(["swarm", "max_connections"]), problem, help))
 }
 
-fn rank(origin: &ValueOrigin) -> u8 {
+pub(super) fn rank(origin: &ValueOrigin) -> u8 {
     match origin {
         ValueOrigin::Default => 0,
         ValueOrigin::Builtin(_) => 1,
@@ -111,7 +115,7 @@ fn rank(origin: &ValueOrigin) -> u8 {
     }
 }
 
-fn error(
+pub(super) fn error(
     profile: &Profile,
     path: &KeyPath,
     problem: impl Into<String>,

@@ -23,7 +23,7 @@ pub(crate) enum Arity {
 }
 
 /// The layers of [`crate::Stack`], in the order in which errors and listings have them.
-pub(crate) const SLOTS: [Slot; 10] = [
+pub(crate) const SLOTS: [Slot; 11] = [
     slot::<layer::Transport>(Arity::Many),
     slot::<layer::Security>(Arity::Many),
     slot::<layer::Muxer>(Arity::Many),
@@ -33,6 +33,7 @@ pub(crate) const SLOTS: [Slot; 10] = [
     slot::<layer::Ranker>(Arity::AtMostOne),
     slot::<layer::Peerstore>(Arity::AtMostOne),
     slot::<layer::Selector>(Arity::AtMostOne),
+    slot::<layer::Resources>(Arity::AtMostOne),
     slot::<layer::Protocol>(Arity::Many),
 ];
 

@@ -12,7 +12,7 @@ use skep_swarm::{
 };
 
 pub use lower::{memory, noise, tcp, yamux};
-pub use upper::{best, dns, identify, ip_filter, ping, smart, store, watermark};
+pub use upper::{best, dns, identify, ip_filter, ping, scoped, smart, store, watermark};
 
 /// All fakes but `memory`, by hand.
 pub fn builder() -> RegistryBuilder {
@@ -26,6 +26,7 @@ pub fn builder() -> RegistryBuilder {
         .add(smart::PLUGIN)
         .add(store::PLUGIN)
         .add(best::PLUGIN)
+        .add(scoped::PLUGIN)
         .add(ping::PLUGIN)
         .add(identify::PLUGIN)
 }

@@ -243,6 +243,82 @@ pub mod best {
     }
 }
 
+/// A resource manager that grants everything, and lists the limits of its table.
+pub mod scoped {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Map, Value};
+    use skep_api::{
+        PluginConfig, register_resources,
+        resources::{
+            ConnectionRequest, ConnectionScope, Limit, LimitExceeded, Resource, ResourceManager, Usage,
+        },
+    };
+    use std::sync::Arc;
+
+    register_resources! {
+        name: "scoped",
+        summary: "fake limits",
+        example: "",
+        config: Config,
+        build: |config, _| Ok(Arc::new(Scoped(config))),
+    }
+
+    #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Config {
+        /// Descriptors; half of all without it.
+        pub max_descriptors: Option<u64>,
+        /// Half of all.
+        pub derived: Option<u64>,
+        /// Hosts.
+        pub rate_hosts: Option<u64>,
+        /// Limits by scope.
+        pub limits: Map<String, Value>,
+    }
+    impl PluginConfig for Config {
+        const FILE: &'static str = file!();
+    }
+
+    #[derive(Debug)]
+    struct Scoped(Config);
+    impl ResourceManager for Scoped {
+        fn open_connection(
+            &self,
+            _: &ConnectionRequest<'_>,
+        ) -> Result<Box<dyn ConnectionScope>, LimitExceeded> {
+            Err(LimitExceeded { scope: "fake".into(), current: 0, limit: 0, key: "fake".into() })
+        }
+        fn usage(&self, _: usize) -> Vec<Usage> {
+            Vec::new()
+        }
+        fn limits(&self) -> Vec<Limit> {
+            let Config { max_descriptors, derived, limits, .. } = &self.0;
+            let connections = limits.get("system").and_then(|system| system.get("connections"));
+            let row = |resource, limit: Option<u64>, key: &str, why: &str| Limit {
+                scope: "system".into(),
+                resource,
+                limit,
+                key: key.into(),
+                why: why.into(),
+            };
+            let (descriptors, why) = match derived {
+                Some(half) => (Some(*half), "derived: half of all"),
+                None => (*max_descriptors, "configured"),
+            };
+            vec![
+                row(
+                    Resource::Connections,
+                    connections.and_then(Value::as_u64),
+                    "resources.scoped.limits.system.connections",
+                    "configured",
+                ),
+                row(Resource::Descriptors, descriptors, "resources.scoped.max_descriptors", why),
+            ]
+        }
+    }
+}
+
 macro_rules! protocol {
     ($module:ident, $name:literal) => {
         /// A handler that ends every stream.

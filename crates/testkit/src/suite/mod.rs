@@ -10,6 +10,7 @@ pub mod plugin;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;
+pub mod resources;
 pub mod security;
 pub mod selector;
 pub mod streams;

@@ -9,6 +9,7 @@ pub(crate) mod peerstore;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod ranker;
+pub(crate) mod resources;
 pub(crate) mod security;
 pub(crate) mod selector;
 pub(crate) mod transport;
