@@ -75,9 +75,9 @@ impl Inner {
         let addrs = listener.local_addrs();
         let (id, name) = (self.new_id(), transport.name.clone());
         let (stop, gone) = (self.tasks.cancelled().child_token(), CancellationToken::new());
-        let run = Run { node: Arc::clone(self), name: name.clone(), id, stop: stop.clone(), gone: gone.clone() };
-        let bound =
-            Bound { id, asked: addr.clone(), transport: name, addrs: addrs.clone(), stop, gone };
+        let run =
+            Run { node: Arc::clone(self), name: name.clone(), id, stop: stop.clone(), gone: gone.clone() };
+        let bound = Bound { id, asked: addr.clone(), transport: name, addrs: addrs.clone(), stop, gone };
         self.bound().push(bound);
         for addr in &addrs {
             self.emit(&Event::Listening(addr.clone()));

@@ -122,7 +122,11 @@ impl Inner {
     }
 
     /// The resource manager's word on a connection.
-    pub(crate) fn grant(&self, permit: &mut Permit, request: &ConnectionRequest<'_>) -> Result<(), AttemptError> {
+    pub(crate) fn grant(
+        &self,
+        permit: &mut Permit,
+        request: &ConnectionRequest<'_>,
+    ) -> Result<(), AttemptError> {
         let resources = self.stack.resources.as_ref().map(|resources| &*resources.object);
         permit
             .grant(resources, request)

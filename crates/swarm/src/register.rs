@@ -17,7 +17,10 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 impl Inner {
     /// Registers an established connection, unless a gate or a limit is against it, and starts its task. The peer is
     /// told why it is refused.
-    pub(crate) fn register(self: &Arc<Self>, mut established: Established) -> Result<SwarmConn, AttemptError> {
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        mut established: Established,
+    ) -> Result<SwarmConn, AttemptError> {
         if let Err((code, error)) = self.consent(&mut established) {
             self.refuse(established.muxed, established.permit, code);
             return Err(error);
@@ -25,8 +28,10 @@ impl Inner {
         established.permit.established();
         let scope = established.permit.take_scope();
         let shared = Arc::new(Shared::new(self.new_id(), &established, scope, self));
-        let Established { muxed, permit, .. } = established;
+        let Established { muxed, mut permit, .. } = established;
         if let Err(error) = self.enter(&shared) {
+            // What was granted is given back when the socket is gone.
+            permit.give_scope(shared.take_scope());
             let code = match error.cause {
                 Cause::ShuttingDown => Code::SHUTDOWN,
                 _ => Code::RESOURCE_LIMIT,

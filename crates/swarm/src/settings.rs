@@ -85,7 +85,11 @@ impl PluginConfig for Settings {
         for (key, value) in [("idle_timeout", self.idle_timeout), ("dead_after", self.dead_after)] {
             if value.0.is_some_and(|value| value < MIN_LIFE) {
                 let problem = format!("{value} would close connections that are in use");
-                problems.add(key, problem, format!("allowed: {} and more, or \"never\"", DurationText(MIN_LIFE)));
+                problems.add(
+                    key,
+                    problem,
+                    format!("allowed: {} and more, or \"never\"", DurationText(MIN_LIFE)),
+                );
             }
         }
     }

@@ -14,8 +14,11 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, peerstore::PeerStore,
-    protocol::{InboundStream, ProtocolHandler}, security::Role,
+    Code, Multiaddr, NodeView, PeerId, PublicKey,
+    context::NodeIdentity,
+    peerstore::PeerStore,
+    protocol::{InboundStream, ProtocolHandler},
+    security::Role,
 };
 use std::{
     cmp::Reverse,
@@ -320,7 +323,8 @@ impl Swarm {
 /// The live ones among them: direct before limited, then the most streams, then the newest.
 fn best_first(mut connections: Vec<SwarmConn>) -> Vec<SwarmConn> {
     connections.retain(SwarmConn::is_live);
-    connections.sort_by_cached_key(|conn| (conn.is_limited(), Reverse(conn.num_streams()), Reverse(conn.id())));
+    connections
+        .sort_by_cached_key(|conn| (conn.is_limited(), Reverse(conn.num_streams()), Reverse(conn.id())));
     connections
 }
 

@@ -292,7 +292,8 @@ impl Shared {
 
     /// Whether something keeps it alive.
     fn in_use(&self) -> bool {
-        let protected = || self.node.upgrade().is_some_and(|node| node.tags.is_protected(&self.info.peer, None));
+        let protected =
+            || self.node.upgrade().is_some_and(|node| node.tags.is_protected(&self.info.peer, None));
         self.life.leases() > 0 || self.streams.busy() || protected()
     }
 }

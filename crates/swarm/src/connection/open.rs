@@ -49,9 +49,9 @@ impl Shared {
 
     /// Takes room for a stream: on this connection, then on the node. Who comes first is served first.
     async fn place(self: &Arc<Self>, node: &Inner, deadline: Instant) -> Result<StreamGuard, ProtocolError> {
-        let waits_for = |limit| ProtocolError::new(ProtocolErrorKind::TimedOut, "waiting for room").with_source(limit);
-        let (on_one, in_all) =
-            (node.settings.max_outbound_streams, node.settings.max_outbound_streams_total);
+        let waits_for =
+            |limit| ProtocolError::new(ProtocolErrorKind::TimedOut, "waiting for room").with_source(limit);
+        let (on_one, in_all) = (node.settings.max_outbound_streams, node.settings.max_outbound_streams_total);
         let here = match timeout_at(deadline, self.streams.room.acquire()).await {
             Ok(Ok(here)) => here,
             Ok(Err(_)) => return Err(closed()),

@@ -11,13 +11,7 @@ use crate::{
     pipeline::negotiate::{self, Agreed},
     swarm::Inner,
 };
-use skep_api::{
-    Code,
-    muxer::MuxedStream,
-    protocol::InboundStream,
-    resources::LimitExceeded,
-    security::Role,
-};
+use skep_api::{Code, muxer::MuxedStream, protocol::InboundStream, resources::LimitExceeded, security::Role};
 use std::{
     future::Future,
     pin::Pin,

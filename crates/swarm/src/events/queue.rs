@@ -190,7 +190,8 @@ mod tests {
     #[tokio::test]
     async fn the_slow_miss_the_oldest_and_hold_up_nobody() {
         let subscribers = Arc::new(Subscribers::default());
-        let (mut slow, mut quick) = (subscribers.subscribe(EventKinds::ALL), subscribers.subscribe(EventKinds::ALL));
+        let (mut slow, mut quick) =
+            (subscribers.subscribe(EventKinds::ALL), subscribers.subscribe(EventKinds::ALL));
         for n in 0..QUEUE + 10 {
             subscribers.emit(&listening(n));
             assert!(quick.next().await.is_some());

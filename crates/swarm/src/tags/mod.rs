@@ -26,12 +26,7 @@ impl Swarm {
     ///
     /// # Errors
     /// [`TagError`] if the peer has too many tags, or the table is full of protected peers.
-    pub fn upsert_tag(
-        &self,
-        peer: &PeerId,
-        tag: &str,
-        change: impl Fn(i64) -> i64,
-    ) -> Result<(), TagError> {
+    pub fn upsert_tag(&self, peer: &PeerId, tag: &str, change: impl Fn(i64) -> i64) -> Result<(), TagError> {
         self.0.tags.upsert(peer, tag, change)
     }
 

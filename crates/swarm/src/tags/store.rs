@@ -109,11 +109,7 @@ impl TagStore {
 }
 
 fn info(entry: &Entry) -> TagInfo {
-    TagInfo {
-        tags: entry.tags.clone(),
-        protected_by: entry.protected_by.clone(),
-        age: entry.since.elapsed(),
-    }
+    TagInfo { tags: entry.tags.clone(), protected_by: entry.protected_by.clone(), age: entry.since.elapsed() }
 }
 
 /// The entry of a peer, new if need be. The oldest without a protection go for it, many at once, so that it is seldom.
