@@ -62,7 +62,7 @@ impl Inner {
     /// other dialled, and nothing would be left. So both keep the one that the node with the greater id dialled.
     fn enter(&self, shared: &Arc<Shared>) -> Result<(), AttemptError> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
+        if self.is_draining() {
             return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
         }
         let limit = self.settings.max_connections_per_peer as usize;

@@ -255,7 +255,7 @@ impl Drop for Flight {
             self.node.dialer.flights.leave(key, *id, || true);
         }
         let there = self.peer.is_some_and(|peer| self.node.acceptable(&peer, Accept::Any).is_some());
-        if self.won.is_none() && !there && !self.node.tasks.cancelled().is_cancelled() {
+        if self.won.is_none() && !there && !self.node.is_draining() {
             let running = |line: &&Line| matches!(line.state, LineState::Running) || line.is_silent();
             for line in self.lines.all.iter().filter(running) {
                 self.node.dialer.given_up(line.expected(self.peer), line);
