@@ -316,7 +316,7 @@ impl Scene {
 
     /// Gives the node one end of a link.
     async fn give(&mut self, inbound: bool, to: To) {
-        let (near, far) = raw_pair(&*self.outside).await;
+        let (near, far) = raw_pair(&*self.outside, &"/memory/0".parse().unwrap()).await;
         let (ours, theirs) = if inbound { (far, near) } else { (near, far) };
         let ours = self.node.net.sockets.give(ours);
         let wanted = match to {
@@ -348,7 +348,7 @@ impl Scene {
 
     /// Adds a connection to both nodes.
     async fn add(&mut self, inbound: bool) {
-        let (near, far) = raw_pair(&*self.outside).await;
+        let (near, far) = raw_pair(&*self.outside, &"/memory/0".parse().unwrap()).await;
         let (dialler, listener) = if inbound { (&self.peer, &self.node) } else { (&self.node, &self.peer) };
         let near = (&dialler.tools, dialler.net.sockets.give(near));
         let far = (&listener.tools, listener.net.sockets.give(far));

@@ -1,6 +1,7 @@
 //! Nodes for tests, composed by hand.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod lively;
 pub(crate) mod meter;
 pub(crate) mod sim;
 pub(crate) mod strangers;

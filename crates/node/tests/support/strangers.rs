@@ -141,8 +141,8 @@ impl Tools {
 }
 
 /// Two ends of a link that no node has made: the dialler's, and the listener's.
-pub(crate) async fn raw_pair(transport: &dyn Transport) -> (RawLink, RawLink) {
-    let mut listener = transport.listen(&"/memory/0".parse().unwrap()).await.unwrap();
+pub(crate) async fn raw_pair(transport: &dyn Transport, at: &Multiaddr) -> (RawLink, RawLink) {
+    let mut listener = transport.listen(at).await.unwrap();
     let addr = listener.local_addrs()[0].clone();
     let accept = async { listener.accept().await.unwrap().accept().await };
     match tokio::join!(transport.dial(&addr), accept) {
