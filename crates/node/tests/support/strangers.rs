@@ -21,7 +21,7 @@ pub(crate) const PROPOSAL: &[u8] = b"\x13/multistream/1.0.0\n\x07/noise\n";
 /// What a stranger does with a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Nothing, for ever.
+    /// Reads, and says nothing.
     Silent,
     /// Writes what is no handshake.
     Garbage,
@@ -71,10 +71,7 @@ impl Tools {
     /// Behaves on one end of a link, until there is no more to do.
     pub(crate) async fn behave(self, mut io: BoxIo, role: Role, manner: Manner) {
         match manner {
-            Manner::Silent => {
-                let _io = io;
-                std::future::pending::<()>().await;
-            }
+            Manner::Silent => drop(tokio::io::copy(&mut io, &mut tokio::io::sink()).await),
             Manner::Garbage => {
                 let _ = io.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
                 let _ = io.flush().await;
