@@ -6,7 +6,7 @@ use crate::{
     swarm::{Inner, Swarm},
 };
 use skep_api::Code;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// How a drain went.
@@ -29,7 +29,7 @@ impl Swarm {
     /// `limit`. There is no way back: [`Swarm::shutdown`] comes next.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         let begun = Instant::now();
-        self.0.draining.store(true, Ordering::Release);
+        self.0.draining.cancel();
         self.0.unlisten_all().await;
         let deadline = later(begun, limit);
         let connections = self.0.all();
@@ -62,6 +62,6 @@ impl Swarm {
 impl Inner {
     /// Whether the node takes on nothing new.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
     }
 }

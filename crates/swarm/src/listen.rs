@@ -64,7 +64,7 @@ impl Inner {
     /// Binds one address and starts its task.
     pub(crate) async fn listen(self: &Arc<Self>, addr: &Multiaddr) -> Result<Vec<Multiaddr>, ListenError> {
         let fail = |cause| ListenError { addr: addr.clone(), cause };
-        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
+        if self.is_draining() {
             return Err(fail(Cause::ShuttingDown));
         }
         let Some(transport) = self.stack.transports.iter().find(|t| t.object.supports(addr)) else {
@@ -78,7 +78,14 @@ impl Inner {
         let run =
             Run { node: Arc::clone(self), name: name.clone(), id, stop: stop.clone(), gone: gone.clone() };
         let bound = Bound { id, asked: addr.clone(), transport: name, addrs: addrs.clone(), stop, gone };
-        self.bound().push(bound);
+        {
+            // A drain that has begun meanwhile does not know of it.
+            let mut all = self.bound();
+            if self.is_draining() {
+                return Err(fail(Cause::ShuttingDown));
+            }
+            all.push(bound);
+        }
         for addr in &addrs {
             self.emit(&Event::Listening(addr.clone()));
         }
@@ -162,10 +169,16 @@ struct Run {
     gone: CancellationToken,
 }
 
+impl Drop for Run {
+    /// Also by a panic of the transport, or an abort: whoever waits for the end must not wait for ever.
+    fn drop(&mut self) {
+        self.node.forget_listener(self.id);
+        self.gone.cancel();
+    }
+}
+
 impl Run {
     async fn accept(self, mut listener: Box<dyn Listener>, wildcard: bool) {
-        // Also by a panic of the transport: whoever waits for the end must not wait for ever.
-        let _gone = self.gone.clone().drop_guard();
         let stop = self.stop.clone();
         let ended = stop.run_until_cancelled(self.accept_all(&mut listener, wildcard)).await;
         drop(listener);
@@ -173,7 +186,6 @@ impl Run {
             let error = skep_api::error::chain(&error);
             tracing::error!(listener = self.name, %error, "A listener has ended.");
         }
-        self.node.forget_listener(self.id);
     }
 
     async fn accept_all(&self, listener: &mut Box<dyn Listener>, wildcard: bool) -> TransportError {

@@ -47,6 +47,11 @@ impl Permit {
         self.scope.take()
     }
 
+    /// Takes the scope of a connection that comes to nothing back.
+    pub(crate) fn give_scope(&mut self, scope: Option<Box<dyn ConnectionScope>>) {
+        self.scope = scope;
+    }
+
     /// The handshake is over: another inbound one may begin.
     pub(crate) fn established(&mut self) {
         self.pending = None;

@@ -19,7 +19,7 @@ use skep_api::{
     transport::{Link, MuxedLink, RawLink},
 };
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 /// What the name of the transport is for links that no transport of the stack made.
 const GIVEN: &str = "given";
@@ -69,16 +69,41 @@ impl Swarm {
 }
 
 impl Inner {
+    /// In a task, so that shutdown ends it without its caller.
     async fn upgrade_given(
         self: &Arc<Self>,
         link: Link,
         role: Role,
         expected: Option<PeerId>,
     ) -> Result<SwarmConn, AttemptError> {
-        let begun = Instant::now();
-        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
-            return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
+        let end = |cause| Err(AttemptError::new(Stage::Filter, "", cause));
+        if self.is_draining() {
+            return end(Cause::ShuttingDown);
         }
+        let ((answer, answered), gone) = (oneshot::channel(), self.draining.child_token());
+        let _gone = gone.clone().drop_guard();
+        let node = Arc::clone(self);
+        self.tasks.spawn("given upgrade", async move {
+            let upgrade = node.upgrade_link(link, role, expected);
+            if let Some(upgraded) = gone.run_until_cancelled(upgrade).await {
+                // Whoever does not wait any more finds it among the connections.
+                let _ = answer.send(upgraded);
+            }
+        });
+        match answered.await {
+            Ok(upgraded) => upgraded,
+            Err(_) if self.is_draining() => end(Cause::ShuttingDown),
+            Err(_) => end(Cause::Panicked),
+        }
+    }
+
+    async fn upgrade_link(
+        self: &Arc<Self>,
+        link: Link,
+        role: Role,
+        expected: Option<PeerId>,
+    ) -> Result<SwarmConn, AttemptError> {
+        let begun = Instant::now();
         let permit = self.given_permit(role, link.local(), link.remote(), expected.as_ref())?;
         let progress = Progress::default();
         progress.at(Stage::Connect, GIVEN);

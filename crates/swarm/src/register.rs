@@ -28,8 +28,10 @@ impl Inner {
         established.permit.established();
         let scope = established.permit.take_scope();
         let shared = Arc::new(Shared::new(self.new_id(), &established, scope, self));
-        let Established { muxed, permit, .. } = established;
+        let Established { muxed, mut permit, .. } = established;
         if let Err(error) = self.enter(&shared) {
+            // What was granted is given back when the socket is gone.
+            permit.give_scope(shared.take_scope());
             let code = match error.cause {
                 Cause::ShuttingDown => Code::SHUTDOWN,
                 _ => Code::RESOURCE_LIMIT,
@@ -59,7 +61,7 @@ impl Inner {
     /// other dialled, and nothing would be left. So both keep the one that the node with the greater id dialled.
     fn enter(&self, shared: &Arc<Shared>) -> Result<(), AttemptError> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tasks.cancelled().is_cancelled() || self.is_draining() {
+        if self.is_draining() {
             return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
         }
         let limit = self.settings.max_connections_per_peer as usize;

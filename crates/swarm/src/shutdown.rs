@@ -32,8 +32,10 @@ impl Swarm {
         }
         // What is left after the connections is shared with the tasks.
         self.flush_peers(later(begun, limit.mul_f64(0.9))).await;
-        let forced = self.0.tasks.join(later(begun, limit)).await;
+        let mut forced = self.0.tasks.join(later(begun, limit.mul_f64(0.95))).await;
+        // Nothing happens any more: whoever listens hears the last of it.
         self.0.events.close();
+        forced.extend(self.0.hearers.join(later(begun, limit)).await);
         ShutdownReport { connections: connections.len(), forced, elapsed: begun.elapsed() }
     }
 

@@ -32,6 +32,7 @@ use std::{
     },
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// A running node. Cheap to clone; the node ends with [`Swarm::shutdown`].
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) stack: Stack,
     pub(crate) settings: Settings,
     pub(crate) tasks: Tasks,
+    /// Those that hear events to the last one.
+    pub(crate) hearers: Tasks,
     pub(crate) permits: Permits,
     pub(crate) dialer: Dialer,
     pub(crate) handlers: Handlers,
@@ -54,7 +57,8 @@ pub(crate) struct Inner {
     pub(crate) tags: TagStore,
     /// Room for streams that this node opens.
     pub(crate) stream_room: Arc<Semaphore>,
-    pub(crate) draining: AtomicBool,
+    /// Fires when the node is to take on nothing new: by a drain, or when shutdown begins.
+    pub(crate) draining: CancellationToken,
     pub(crate) events: Arc<Subscribers>,
     pub(crate) next_id: AtomicU64,
     pub(crate) pruning: AtomicBool,
@@ -322,7 +326,7 @@ impl Swarm {
             waiting_events: self.0.events.longest(),
             tagged_peers: self.0.tags.len(),
             missed_events: self.0.events.missed(),
-            tasks: self.0.tasks.running(),
+            tasks: self.0.tasks.running().saturating_add(self.0.hearers.running()),
             panics: self.0.tasks.panics(),
         }
     }

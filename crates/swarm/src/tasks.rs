@@ -1,5 +1,6 @@
 //! Every task of a node, by name, so that shutdown can join or abort all of them.
 
+use crate::dial::later;
 use futures::FutureExt;
 use skep_api::{TaskScope, context::Spawn};
 use std::{
@@ -14,7 +15,10 @@ use std::{
     time::Duration,
 };
 use tokio::{task::AbortHandle, time::Instant};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// The tasks of one node.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +26,17 @@ pub struct Tasks {
     inner: Arc<Inner>,
 }
 
-/// The tasks that run, by number. The handle is missing for the moment between entering and starting.
-type Running = HashMap<u64, (&'static str, Option<AbortHandle>)>;
+/// How long tasks that are aborted may take to end. One that blocks its thread does not.
+const ABORTING: Duration = Duration::from_secs(1);
+
+/// The tasks that run.
+#[derive(Debug, Default)]
+struct Running {
+    /// By number. The handle is missing for the moment between entering and starting.
+    tasks: HashMap<u64, (&'static str, Option<AbortHandle>)>,
+    /// There will be no more.
+    over: bool,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -65,22 +78,32 @@ impl Tasks {
         self.inner.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for all tasks until `deadline`, then aborts the rest and says how many of which name that were.
+    /// Waits for all tasks until `deadline`, then aborts the rest and says how many of which name that were. What is
+    /// spawned later is dropped at once.
     pub(crate) async fn join(&self, deadline: Instant) -> BTreeMap<&'static str, usize> {
         self.inner.tracker.close();
         let mut forced = BTreeMap::new();
-        if tokio::time::timeout_at(deadline, self.inner.tracker.wait()).await.is_err() {
-            for (name, _) in self.inner.lock().values() {
-                *forced.entry(*name).or_insert(0) += 1;
+        loop {
+            let in_time = tokio::time::timeout_at(deadline, self.inner.tracker.wait()).await.is_ok();
+            if in_time && self.inner.end() {
+                return forced;
             }
-            // An aborted task ends at its next await: this is short. What such a task starts last is aborted next.
-            while !self.inner.tracker.is_empty() {
-                for handle in self.inner.lock().values().filter_map(|(_, handle)| handle.as_ref()) {
-                    handle.abort();
-                }
-                let _ = tokio::time::timeout(Duration::from_millis(10), self.inner.tracker.wait()).await;
+            if !in_time {
+                break;
             }
         }
+        for (name, _) in self.inner.lock().tasks.values() {
+            *forced.entry(*name).or_insert(0) += 1;
+        }
+        // An aborted task ends at its next await: this is short. What such a task starts last is aborted next.
+        let patience = later(Instant::now(), ABORTING);
+        while !self.inner.end() && Instant::now() < patience {
+            for handle in self.inner.lock().tasks.values().filter_map(|(_, handle)| handle.as_ref()) {
+                handle.abort();
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(10), self.inner.tracker.wait()).await;
+        }
+        self.inner.lock().over = true;
         forced
     }
 }
@@ -89,17 +112,26 @@ impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ends the list, if no task is on it.
+    fn end(&self) -> bool {
+        let mut running = self.lock();
+        running.over |= self.tracker.is_empty();
+        running.over
+    }
 }
 
 /// Takes a task off the list when it ends, also by a panic or an abort.
 struct Listed {
     inner: Arc<Inner>,
     id: u64,
+    /// It counts as long as this lives.
+    _token: TaskTrackerToken,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.inner.lock().remove(&self.id);
+        self.inner.lock().tasks.remove(&self.id);
     }
 }
 
@@ -115,16 +147,24 @@ impl Spawn for Shared {
 impl Inner {
     fn spawn(self: &Arc<Self>, name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let listed = Listed { inner: Arc::clone(self), id };
+        let token = {
+            let mut running = self.lock();
+            if running.over {
+                drop(running);
+                return;
+            }
+            running.tasks.insert(id, (name, None));
+            self.tracker.token()
+        };
+        let listed = Listed { inner: Arc::clone(self), id, _token: token };
         // Not locked while spawning: a runtime that ends drops the task at once, which takes it off the list.
-        self.lock().insert(id, (name, None));
-        let handle = self.tracker.spawn(async move {
+        let handle = tokio::spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 listed.inner.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(task = name, "A task panicked; what it served has ended, the node goes on.");
             }
         });
-        if let Some((_, slot)) = self.lock().get_mut(&id) {
+        if let Some((_, slot)) = self.lock().tasks.get_mut(&id) {
             *slot = Some(handle.abort_handle());
         }
     }

@@ -1,7 +1,10 @@
 //! Nodes for tests, composed by hand.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod lively;
+pub(crate) mod meter;
 pub(crate) mod sim;
+pub(crate) mod strangers;
 
 use async_trait::async_trait;
 use skep::{
@@ -134,4 +137,9 @@ pub(crate) async fn echo_works(conn: &skep::SwarmConn) {
     let mut back = Vec::new();
     stream.read_to_end(&mut back).await.unwrap();
     assert_eq!(back, b"hello");
+}
+
+/// A number that whoever runs a test by hand may give in the environment.
+pub(crate) fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|e| panic!("{name}: {e}")))
 }

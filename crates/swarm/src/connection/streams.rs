@@ -178,6 +178,11 @@ impl Shared {
         Ok(StreamGuard { conn: Arc::clone(self), id })
     }
 
+    /// Takes the scope of a connection that comes to nothing.
+    pub(crate) fn take_scope(&self) -> Option<Box<dyn ConnectionScope>> {
+        self.streams.lock().scope.take()
+    }
+
     /// The connection has ended: so have its streams, whoever still holds them. There will be no more.
     pub(crate) fn end_streams(&self) {
         let (open, scope) = {

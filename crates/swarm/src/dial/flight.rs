@@ -256,7 +256,7 @@ impl Drop for Flight {
         }
         self.lines.all.iter().filter_map(Line::skipped).for_each(|why| self.node.meters.skipped(why));
         let there = self.peer.is_some_and(|peer| self.node.acceptable(&peer, Accept::Any).is_some());
-        if self.won.is_none() && !there && !self.node.tasks.cancelled().is_cancelled() {
+        if self.won.is_none() && !there && !self.node.is_draining() {
             let running = |line: &&Line| matches!(line.state, LineState::Running) || line.is_silent();
             for line in self.lines.all.iter().filter(running) {
                 self.node.dialer.given_up(line.expected(self.peer), line);

@@ -87,7 +87,7 @@ impl Inner {
     ) -> Result<Dialed, DialError> {
         let peer = target.peer();
         let refuse = |cause| Err(DialError::refused(peer, cause));
-        if self.tasks.cancelled().is_cancelled() {
+        if self.is_draining() {
             return refuse(Cause::ShuttingDown);
         }
         if peer == Some(self.local_peer) {
@@ -149,7 +149,7 @@ impl Inner {
         let refuse = |cause| Err(DialError::refused(peer, cause));
         match answer {
             Ok(answer) => answer,
-            Err(_) if self.tasks.cancelled().is_cancelled() => refuse(Cause::ShuttingDown),
+            Err(_) if self.is_draining() => refuse(Cause::ShuttingDown),
             Err(_) => refuse(Cause::Panicked),
         }
     }
@@ -265,7 +265,7 @@ impl Inner {
     }
 
     fn take_off(&self, flight: Flight, cancel: CancellationToken) {
-        let stop = self.tasks.cancelled().clone();
+        let stop = self.draining.clone();
         self.tasks.spawn("dial", async move {
             tokio::select! {
                 // A dial that nobody waits for makes no connection any more.
