@@ -106,7 +106,7 @@ impl Pulse {
 /// # Obligations
 ///
 /// * R1. Reading tells apart the end of file (`Ok` with no bytes), a reset and a lost connection
-///   ([`crate::stream::StreamError`] inside the I/O error).
+///   ([`crate::stream::StreamError`] inside the I/O error). How it ended stays so.
 /// * R2. `shutdown` delivers all that was written before, then the end of file; reading goes on.
 /// * R3. Dropping a stream whose sending side is not finished resets it; the peer does not see an end of file.
 /// * R4. Dropping a stream after `shutdown` loses nothing that was written, even under a full window.
@@ -119,7 +119,8 @@ pub trait MuxedStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'sta
     fn reset(&mut self, code: Code);
 
     /// Asks the peer to send no more; what arrives later is thrown away. Where the protocol has no word for it,
-    /// arriving data is discarded and the peer is not told.
+    /// arriving data is discarded and the peer is not told. Reads fail then, as after a reset by this node with the
+    /// code. Does nothing after reading has ended.
     fn stop_reading(&mut self, code: Code);
 }
 

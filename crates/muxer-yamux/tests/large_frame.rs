@@ -76,3 +76,39 @@ async fn a_frame_of_a_window_that_has_grown_above_a_mebibyte_arrives() {
     let sent = timeout(Duration::from_secs(60), sending).await.unwrap();
     assert_eq!(reading.await.unwrap(), sent);
 }
+
+/// A peer whose window is in one frame waits for credit, though the reader stopped in the middle of it.
+#[tokio::test(start_paused = true)]
+async fn a_frame_in_which_the_reader_stops_gives_its_credit_back() {
+    for flags in [SYN, SYN | FIN] {
+        let steps = stops_in_the_middle_of_a_frame(flags);
+        timeout(Duration::from_secs(60), steps)
+            .await
+            .unwrap_or_else(|_| panic!("the peer gets no credit, flags {flags}"));
+    }
+}
+
+/// Beyond the first piece, with which the stream is given out.
+const MIDDLE: usize = 80_000;
+
+async fn stops_in_the_middle_of_a_frame(flags: u16) {
+    let (node, Raw { read, mut write }) = listener();
+    let bytes = [raw::header(DATA, flags, 1, 256 * 1024), body(WINDOW)].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut write, &bytes[..MIDDLE]).await.unwrap();
+    let mut stream = node.accept().await;
+    stream.stop_reading(skep_api::Code(1));
+    tokio::io::AsyncWriteExt::write_all(&mut write, &bytes[MIDDLE..]).await.unwrap();
+    let mut peer = Raw { read, write };
+    if flags & FIN == 0 {
+        let mut given = 0;
+        while given < WINDOW / 2 {
+            let frame = peer.frame().await.unwrap();
+            given += if frame.kind == CREDIT { frame.len as usize } else { 0 };
+        }
+    }
+    // The connection goes on behind the frame.
+    peer.data(SYN | FIN, 3, b"next").await;
+    let mut next = Vec::new();
+    node.accept().await.read_to_end(&mut next).await.unwrap();
+    assert_eq!(next, b"next");
+}

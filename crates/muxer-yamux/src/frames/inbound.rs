@@ -15,7 +15,7 @@ use skep_api::BoxIo;
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, ReadBuf};
@@ -40,6 +40,10 @@ pub(super) struct Inbound {
     skip: u32,
     /// The stream that the peer finishes with the frame that is passed on.
     finishes: Option<Arc<Record>>,
+    /// The stream of a frame in several pieces, whose reader may stop between two of them.
+    reader: Option<Arc<Record>>,
+    /// Credit for what was thrown away of such a frame.
+    owed: Option<Header>,
 }
 
 #[derive(Debug)]
@@ -59,7 +63,16 @@ const NEXT_HEADER: Stage = Stage::Header { bytes: [0; HEADER], filled: 0 };
 impl Inbound {
     pub(super) fn new() -> Self {
         let frame = Header::credit(0, 0);
-        Self { stage: NEXT_HEADER, frame, piece: 0, rest: 0, skip: 0, finishes: None }
+        Self {
+            stage: NEXT_HEADER,
+            frame,
+            piece: 0,
+            rest: 0,
+            skip: 0,
+            finishes: None,
+            reader: None,
+            owed: None,
+        }
     }
 
     /// The frame that the crate got last.
@@ -84,6 +97,9 @@ impl Inbound {
     ) -> Poll<io::Result<usize>> {
         let mut skipped = 0_usize;
         while shared.violation().is_none() {
+            if let Some(credit) = self.owed.take() {
+                outbound.inject(credit);
+            }
             match &mut self.stage {
                 Stage::Header { bytes, filled } => {
                     // The crate is back for more, so it has taken in the frame before.
@@ -152,6 +168,7 @@ impl Inbound {
             Pass::Whole => {
                 self.frame = header;
                 self.rest = header.body();
+                self.reader = if self.rest > PIECE { shared.table.get(header.stream) } else { None };
                 self.deliver(header.flags);
             }
             Pass::Empty => {
@@ -177,6 +194,14 @@ impl Inbound {
         self.stage = Stage::Deliver { bytes, given: 0 };
     }
 
+    /// Throws away the pieces that are still to come, and gives the peer its window back for them.
+    fn discard_rest(&mut self) {
+        self.skip = std::mem::take(&mut self.rest);
+        let rest = Header { len: self.skip, ..self.frame };
+        self.owed = self.reader.take().and_then(|record| rules::credit_back(&record, rest));
+        self.frame.len = 0;
+    }
+
     /// Goes on to what comes next.
     fn advance(&mut self) {
         if self.piece > 0 {
@@ -184,7 +209,14 @@ impl Inbound {
         } else if self.rest > 0 {
             // Opening and acknowledging are for the first piece alone.
             self.frame.flags &= FIN;
-            self.deliver(self.frame.flags);
+            if self.reader.as_ref().is_some_and(|record| record.stopped.load(Ordering::Acquire)) {
+                self.discard_rest();
+            }
+            if self.rest > 0 || self.frame.has(FIN) {
+                self.deliver(self.frame.flags);
+            } else {
+                self.stage = Stage::Skip;
+            }
         } else if self.skip > 0 {
             self.stage = Stage::Skip;
         } else {

@@ -140,7 +140,7 @@ fn judge_unknown(shared: &Shared, header: Header) -> Verdict {
 }
 
 /// Gives the peer the window back for data that is thrown away, half a window at a time.
-fn credit_back(record: &Record, header: Header) -> Option<Header> {
+pub(super) fn credit_back(record: &Record, header: Header) -> Option<Header> {
     let before = record.discarded.load(Ordering::Acquire);
     let owed = before.saturating_add(header.len);
     let due = owed >= INITIAL_WINDOW / 2 && !header.has(FIN);
