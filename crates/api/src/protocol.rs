@@ -32,8 +32,26 @@ pub trait ProtocolHandler: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// How many streams it serves at once, if it is not told otherwise when it is added.
+    fn limits(&self) -> HandlerLimits {
+        HandlerLimits::default()
+    }
+
     /// Called once for every new connection. Does nothing by default; runs beside the streams.
     async fn connected(&self, _session: Arc<dyn Session>) {}
+}
+
+/// How many streams of peers a handler serves at once, all of its protocol ids together; more are reset. A stream counts
+/// until [`ProtocolHandler::serve`] has returned, also if the stream or its connection has ended before. `None` is no
+/// limit of the handler's: those of the connection and of the node remain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandlerLimits {
+    /// On one connection.
+    pub per_connection: Option<u32>,
+    /// Of one peer.
+    pub per_peer: Option<u32>,
+    /// Of all peers.
+    pub total: Option<u32>,
 }
 
 /// A stream with its protocol agreed on.
@@ -133,6 +151,9 @@ layer_error! {
         /// No answer in time.
         TimedOut => "stream_timed_out", Network, Later, "no answer in time",
             "the peer may be busy or gone";
+        /// No protocol was proposed, or one whose id cannot be.
+        BadProposal => "bad_proposal", Local, Permanent, "the proposal is none",
+            "propose at least one protocol id; an id begins with `/` and holds no line break";
         /// A limit of this node.
         Limit => "stream_limit", Local, Later, "a stream limit is reached",
             "close streams that are done, or raise the limit";

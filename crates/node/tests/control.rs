@@ -469,7 +469,7 @@ async fn status_shows_what_is_there() {
     swarm.protect(&peer.peer_id(), "app").unwrap();
     let _lease = conn.lease();
 
-    let request = |max, config| Request::Status { max, config };
+    let request = |max, config| Request::Status { max, streams: true, config };
     let status: Status = ask(&served.path, &request(SOME_ENTRIES, true)).await.unwrap();
     assert_eq!((status.peer_id, status.profile), (swarm.peer_id().to_string(), "default".into()));
     assert_eq!(status.config.as_deref(), Some("listen = []\n"));

@@ -9,21 +9,31 @@
 mod support;
 
 use skep::{
-    Swarm, SwarmConn,
+    DialSettings, Swarm, SwarmConn,
     api::{
         CloseReason, Code, Side,
         config::{DurationOrNever, DurationText},
+        transport::RawLink,
     },
     protocols::ping::{self, ping},
     swarm::{Settings, StreamState},
     transport_memory::MemoryHub,
 };
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 use support::{
     ECHO, echo_works,
     sim::{Sim, listener, on},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 const IDLE: Duration = Duration::from_secs(30);
 const MS: Duration = Duration::from_millis(1);
@@ -71,10 +81,10 @@ impl Scene {
 #[tokio::test(start_paused = true)]
 async fn what_nobody_uses_is_closed_after_the_idle_timeout() {
     let scene = Scene::new().await;
+    let theirs = scene.peer.connections().remove(0);
     scene.ends_in(IDLE).await;
     // The peer is told why.
-    tokio::time::sleep(MS).await;
-    assert_eq!(scene.peer.metrics().connections, 0);
+    assert_eq!(theirs.closed().await, CloseReason::remote(Code::GARBAGE_COLLECTED));
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,9 +138,14 @@ async fn ping_alone_does_not_keep_it() {
     let mut stream = scene.conn.open_stream(&[ping::PROTOCOL.into()]).await.unwrap();
     for _ in 0..14 {
         ping(&mut stream).await.unwrap();
+        // Neither does one stream after the other, nor one of the peer's on which nothing is agreed.
+        let mut another = scene.conn.open_stream(&[ping::PROTOCOL.into()]).await.unwrap();
+        ping(&mut another).await.unwrap();
+        let mut of_peer = scene.peer.connections()[0].open_stream(&["/unserved".into()]).await.unwrap();
+        of_peer.write_all(b"x").await.unwrap();
+        of_peer.read_u8().await.unwrap_err();
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    // From the moment at which it was known to be ping's.
     scene.ends_in(IDLE - Duration::from_secs(28)).await;
 }
 
@@ -197,6 +212,102 @@ async fn a_drain_ends_at_its_limit_and_says_who_was_busy() {
     scene.node.dial_peer(scene.peer.peer_id()).await.expect("there is a connection");
     scene.node.shutdown(Duration::from_secs(5)).await;
     echo_fails(&scene.conn).await;
+}
+
+/// A byte stream whose bytes can be made to vanish, both ways.
+#[derive(Debug)]
+struct Freezing {
+    io: DuplexStream,
+    frozen: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Freezing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.frozen.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Freezing {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.frozen.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_vanished_is_dead_after_its_time() {
+    let dead_after = Duration::from_secs(60);
+    let settings = || Settings { dead_after: DurationOrNever(Some(dead_after)), ..Settings::default() };
+    let node = |settings| on(&Sim::new(&MemoryHub::new())).settings(settings).build().unwrap();
+    let (a, b) = (node(settings()), node(settings()));
+    let frozen = Arc::new(AtomicBool::new(false));
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let addr = |text: &str| text.parse::<skep::api::Multiaddr>().unwrap();
+    let link = |io, frozen: &Arc<AtomicBool>| {
+        let io = Freezing { io, frozen: Arc::clone(frozen) };
+        RawLink { io: Box::new(io), local: addr("/memory/1"), remote: addr("/memory/2") }
+    };
+    let (ours, theirs) = tokio::join!(
+        a.upgrade_outbound_raw_conn(link(ours, &frozen), b.peer_id()),
+        b.upgrade_inbound_raw_conn(link(theirs, &frozen))
+    );
+    let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+    // As long as it answers it lives, though nobody says anything.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(ours.is_live() && theirs.is_live(), "{:?}", ours.close_reason());
+    frozen.store(true, Ordering::SeqCst);
+    let since = tokio::time::Instant::now();
+    for conn in [ours, theirs] {
+        let reason = conn.closed().await;
+        let CloseReason::Lost { what } = &reason else { panic!("{reason}") };
+        assert!(what.ends_with("`swarm.dead_after` is 1m"), "{what}");
+        let after = since.elapsed();
+        // It may have been heard half of the time before.
+        assert!(after >= dead_after / 2 && after <= dead_after + MS, "{after:?}");
+    }
+    assert_eq!((a.metrics().permits, b.metrics().permits), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_slow_is_not_dead() {
+    let hub = MemoryHub::new();
+    let (peer, at) = listener(&hub).await;
+    let settings = Settings {
+        dead_after: DurationOrNever::secs(60),
+        upgrade_timeout: DurationText::secs(300),
+        ..Settings::default()
+    };
+    let dial = DialSettings {
+        timeout: DurationText::secs(300),
+        public_timeout: DurationText::secs(300),
+        connect_timeout: DurationText::secs(100),
+        ..DialSettings::default()
+    };
+    // One way; a probe at 30 s is answered at 56 s.
+    let sim = Sim::with_latency(&hub, Duration::from_secs(13));
+    let node = on(&sim).settings(settings).dial(dial).build().unwrap();
+    let conn = node.dial_addr(&at).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(conn.is_live(), "{:?}", conn.close_reason());
+    assert_eq!(conn.latency(), Some(Duration::from_secs(26)));
+    drop(peer);
 }
 
 async fn echo_fails(conn: &SwarmConn) {

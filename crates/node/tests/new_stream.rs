@@ -153,7 +153,8 @@ async fn one_that_has_just_died_falls_through_to_the_next_and_then_to_a_dial() {
     }
     let mut ids: Vec<_> = node.connections_to(&id).iter().map(SwarmConn::id).collect();
     ids.sort_unstable();
-    assert_eq!(node.connection(&id).unwrap().id(), ids[0]);
+    // Which is best has nothing to do with what the selector names.
+    assert_eq!(node.connection(&id).unwrap().id(), ids[2]);
 
     // The first that is asked has died: the second carries it.
     broken.store(1, Ordering::SeqCst);
@@ -264,6 +265,64 @@ async fn a_place_is_given_back_once_however_the_stream_ends() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_room_is_passed_over() {
+    let settings = Settings { max_outbound_streams: 1, ..Settings::default() };
+    let (node, peer) = pair(settings).await;
+    let id = peer.peer_id();
+    for _ in 0..2 {
+        node.dial_peer_with(id, DialOptions::default().always()).await.unwrap();
+    }
+    let (first, second) = (echo(&node, id).await.unwrap(), echo(&node, id).await.unwrap());
+    assert_ne!(first.connection().id(), second.connection().id());
+    let options = StreamOptions::default().timeout(MS);
+    node.new_stream_with(id, &[ECHO.into()], options).await.expect_err("both are full");
+}
+
+/// Counts how often it is asked.
+#[derive(Debug, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl ConnectionSelector for Asked {
+    fn select(&self, connections: &[ConnectionView]) -> Option<u64> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        connections.first().map(|view| view.id)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_selector_is_asked_for_streams_alone() {
+    let hub = MemoryHub::new();
+    let (peer, at) = listener(&hub).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let selector = Arc::new(Asked(Arc::clone(&asked)));
+    let node = on(&Sim::new(&hub)).selector("asked", selector).build().unwrap();
+    for _ in 0..2 {
+        node.dial_addr_with(&at, DialOptions::default().always()).await.unwrap();
+    }
+    node.dial_addr(&at).await.unwrap();
+    node.connection(&peer.peer_id()).unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    works(&mut echo(&node, peer.peer_id()).await.unwrap()).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_proposed_is_told_before_anything_is_sent() {
+    let (node, peer) = pair(Settings::default()).await;
+    for (protocols, words) in [
+        (vec![], "no protocol is proposed"),
+        (vec!["echo".to_string()], "\"echo\" is no protocol id"),
+        (vec!["/a\n".to_string()], "\"/a\\n\" is no protocol id"),
+    ] {
+        let error = node.new_stream(peer.peer_id(), &protocols).await.unwrap_err();
+        let NewStreamError::Failed { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.kind(), ProtocolErrorKind::BadProposal);
+        assert!(skep::api::error::chain(&error).contains(words), "{}", skep::api::error::chain(&error));
+    }
+    assert_eq!(node.total_connections(), 0);
+}
+
 #[derive(Debug, Default)]
 struct Counting {
     now: Arc<AtomicUsize>,
@@ -287,7 +346,7 @@ impl ProtocolHandler for Counting {
 async fn a_handler_serves_as_many_streams_as_it_may() {
     let (node, peer) = pair(Settings::default()).await;
     let now = Arc::new(AtomicUsize::new(0));
-    let limits = HandlerLimits { per_connection: Some(3), total: Some(2) };
+    let limits = HandlerLimits { per_connection: Some(3), total: Some(2), per_peer: None };
     peer.add_handler_with(Arc::new(Counting { now: Arc::clone(&now) }), limits).unwrap();
     let protocol = ["/test/counting/1".to_string()];
     let mut streams = Vec::new();
@@ -308,6 +367,44 @@ async fn a_handler_serves_as_many_streams_as_it_may() {
     stream.write_all(b"x").await.unwrap();
     tokio::time::sleep(MS).await;
     assert_eq!(now.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_counts_until_its_handler_has_returned() {
+    #[derive(Debug)]
+    struct Slow(Arc<AtomicUsize>);
+    #[async_trait]
+    impl ProtocolHandler for Slow {
+        fn protocols(&self) -> Vec<String> {
+            vec!["/test/slow/1".into()]
+        }
+        fn limits(&self) -> HandlerLimits {
+            HandlerLimits { per_peer: Some(2), ..HandlerLimits::default() }
+        }
+        async fn serve(&self, _: InboundStream) -> Result<(), ProtocolError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok(())
+        }
+    }
+    let (node, peer) = pair(Settings::default()).await;
+    let served = Arc::new(AtomicUsize::new(0));
+    peer.add_handler(Arc::new(Slow(Arc::clone(&served)))).unwrap();
+    // Whoever connects anew and anew gets no more than its share of the handler.
+    for _ in 0..5 {
+        for _ in 0..2 {
+            let mut stream = node.new_stream(peer.peer_id(), &["/test/slow/1".into()]).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+        }
+        tokio::time::sleep(MS).await;
+        node.close_peer(&peer.peer_id(), Code::NONE).await;
+    }
+    assert_eq!(served.load(Ordering::SeqCst), 2);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut stream = node.new_stream(peer.peer_id(), &["/test/slow/1".into()]).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    tokio::time::sleep(MS).await;
+    assert_eq!(served.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test(start_paused = true)]

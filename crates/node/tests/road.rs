@@ -351,7 +351,7 @@ async fn a_removed_listener_takes_no_more_connections() {
     let mut events = a.events();
     assert!(a.remove_listener(&addr).await);
     assert!(!a.remove_listener(&addr).await);
-    event(&mut events, |e| matches!(e, Event::ListenerClosed(_)).then_some(())).await;
+    event(&mut events, |e| matches!(e, Event::ListenerClosed { .. }).then_some(())).await;
     let error = b.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap_err();
     assert_eq!(leaf(&error).2, "refused");
     echo_works(&kept).await;

@@ -180,7 +180,9 @@ async fn listening_succeeds_for_some_addresses_and_says_why_not_for_others() {
     node.listen(&bound(2)).await.unwrap();
     assert!(node.remove_listener(&asked[0]).await);
     let closed: Vec<_> = std::iter::from_fn(|| events.try_next())
-        .filter_map(|event| if let Event::ListenerClosed(addr) = event { Some(addr) } else { None })
+        .filter_map(
+            |event| if let Event::ListenerClosed { addr, error: None } = event { Some(addr) } else { None },
+        )
         .collect();
     assert_eq!(closed, [bound(2), bound(0)]);
 }

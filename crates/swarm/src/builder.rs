@@ -2,7 +2,7 @@
 
 use crate::{
     dial::{DialSettings, Dialer, RetryConfig},
-    handlers::{HandlerError, HandlerLimits, Handlers},
+    handlers::{HandlerError, Handlers},
     meters::{self, Meters},
     permits::Permits,
     settings::Settings,
@@ -12,7 +12,7 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    BuildCx, Keypair,
+    BuildCx, ConfigErrors, Keypair,
     gate::Gate,
     metrics::Sink,
     muxer::Muxer,
@@ -56,6 +56,9 @@ pub enum BuildError {
     /// A transport gives raw links, but nothing multiplexes them.
     #[error("transport `{0}` needs a muxer; add one with `.muxer(name, object)`")]
     NoMuxer(String),
+    /// The swarm's settings contradict themselves, or leave no room for anything.
+    #[error(transparent)]
+    Settings(#[from] ConfigErrors),
     /// The peer store cannot be used.
     #[error("peer store `{0}`")]
     PeerStore(String, #[source] PeerStoreError),
@@ -206,21 +209,27 @@ impl SwarmBuilder {
     /// [`BuildError`] if the layers cannot carry a connection.
     pub fn build(mut self) -> Result<Swarm, BuildError> {
         check(&self.stack)?;
+        self.settings.check()?;
         if let Some(store) = &self.stack.peerstore {
             store.object.open().map_err(|e| BuildError::PeerStore(store.name.clone(), e))?;
         }
         let handlers = Handlers::default();
         for protocol in &self.stack.protocols {
-            handlers.add(&protocol.object, HandlerLimits::default())?;
+            handlers.add(&protocol.object, protocol.object.limits())?;
         }
         let stream_room = Arc::new(Semaphore::new(self.settings.max_outbound_streams_total as usize));
+        let inbound_room = Arc::new(Semaphore::new(self.settings.max_inbound_streams_total as usize));
         let sink = self.cx.metrics;
         let meters = Meters::new(&sink, &self.stack);
         meters.decorate(&mut self.stack);
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,
-            permits: Permits::new(self.settings.max_connections, self.settings.max_pending_inbound),
+            permits: Permits::new(
+                self.settings.max_connections,
+                self.settings.max_pending_inbound,
+                self.settings.outbound_reserve,
+            ),
             dialer: Dialer::new(self.dial, self.retry, self.tasks.clone()),
             settings: self.settings,
             stack: self.stack,
@@ -234,6 +243,7 @@ impl SwarmBuilder {
             total: AtomicUsize::new(0),
             tags: TagStore::default(),
             stream_room,
+            inbound_room,
             events: Arc::default(),
             next_id: AtomicU64::new(1),
             pruning: AtomicBool::new(false),

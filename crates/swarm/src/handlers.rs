@@ -2,16 +2,20 @@
 
 use async_trait::async_trait;
 use skep_api::{
-    protocol::{InboundStream, ProtocolError, ProtocolHandler},
+    PeerId,
+    protocol::{HandlerLimits, InboundStream, ProtocolError, ProtocolHandler},
     resources::LimitExceeded,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     future::Future,
-    sync::{Arc, PoisonError, RwLock},
+    hash::Hash,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-use tokio::sync::Semaphore;
 
 /// The handlers of a node, replaceable while it runs.
 #[derive(Debug, Default)]
@@ -23,31 +27,92 @@ pub(crate) struct Table {
     by_protocol: BTreeMap<Arc<str>, Served>,
 }
 
-/// How many streams of peers a handler serves at once, all of its protocol ids together; more are reset. `None` leaves
-/// it to the limits of the connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HandlerLimits {
-    /// On one connection, for one protocol id.
-    pub per_connection: Option<u32>,
-    /// On all connections.
-    pub total: Option<u32>,
-}
-
-/// A handler, and the room it has.
+/// A handler, and what it serves.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     pub(crate) handler: Arc<dyn ProtocolHandler>,
-    pub(crate) limits: HandlerLimits,
-    pub(crate) room: Option<Arc<Semaphore>>,
+    limits: HandlerLimits,
+    running: Arc<Running>,
+    warned: Arc<AtomicBool>,
+}
+
+/// The streams that a handler serves. Kept only as far as there are limits.
+#[derive(Debug, Default)]
+struct Running(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: u32,
+    by_connection: HashMap<u64, u32>,
+    by_peer: HashMap<PeerId, u32>,
+}
+
+/// A place among the streams that a handler serves, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    running: Arc<Running>,
+    connection: u64,
+    peer: PeerId,
 }
 
 impl Served {
-    pub(crate) fn exceeded(&self, protocol: &str, whose: &str, current: usize, limit: u32) -> LimitExceeded {
-        LimitExceeded {
-            scope: format!("streams of {protocol} {whose}"),
-            current: current as u64,
-            limit: limit.into(),
-            key: "HandlerLimits".into(),
+    fn new(handler: &Arc<dyn ProtocolHandler>, limits: HandlerLimits) -> Self {
+        let handler = Arc::clone(handler);
+        Self { handler, limits, running: Arc::default(), warned: Arc::default() }
+    }
+
+    /// Takes a place among the streams of the handler. `None` where nothing is limited.
+    pub(crate) fn place(&self, connection: u64, peer: PeerId) -> Result<Option<Place>, LimitExceeded> {
+        if self.limits == HandlerLimits::default() {
+            return Ok(None);
+        }
+        let mut counts = self.running.lock();
+        let on_one = counts.by_connection.get(&connection).copied().unwrap_or(0);
+        let of_one = counts.by_peer.get(&peer).copied().unwrap_or(0);
+        let each = [
+            (self.limits.per_connection, on_one, "on one connection", "per_connection"),
+            (self.limits.per_peer, of_one, "of one peer", "per_peer"),
+            (self.limits.total, counts.total, "in all", "total"),
+        ];
+        for (limit, current, whose, key) in each {
+            let Some(limit) = limit.filter(|limit| current >= *limit) else { continue };
+            let scope = format!("streams of {} {whose}", self.handler.protocols().join(", "));
+            let (current, limit, key) = (current.into(), limit.into(), format!("HandlerLimits::{key}"));
+            return Err(LimitExceeded { scope, current, limit, key });
+        }
+        counts.total = counts.total.saturating_add(1);
+        counts.by_connection.insert(connection, on_one.saturating_add(1));
+        counts.by_peer.insert(peer, of_one.saturating_add(1));
+        Ok(Some(Place { running: Arc::clone(&self.running), connection, peer }))
+    }
+
+    /// Whether this is the first time, so that the log is not flooded.
+    pub(crate) fn first_warning(&self) -> bool {
+        !self.warned.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.running.lock();
+        counts.total = counts.total.saturating_sub(1);
+        one_less(&mut counts.by_connection, &self.connection);
+        one_less(&mut counts.by_peer, &self.peer);
+    }
+}
+
+/// Nothing is kept of what is no more.
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -59,6 +124,12 @@ pub enum HandlerError {
     /// multistream-select knows ids that begin with a slash only.
     #[error("protocol id {0:?} must begin with `/` and hold no line break")]
     BadId(String),
+    /// Nothing to serve.
+    #[error("the handler names no protocol id")]
+    NoId,
+    /// The handler names an id twice.
+    #[error("the handler names protocol {0} twice")]
+    Twice(String),
     /// Somebody serves it already.
     #[error("protocol {0} has a handler already; remove that first")]
     Taken(String),
@@ -90,6 +161,11 @@ impl Table {
     }
 }
 
+/// Whether multistream-select can carry such an id.
+pub(crate) fn possible(id: &str) -> bool {
+    id.starts_with('/') && !id.contains('\n')
+}
+
 impl Handlers {
     pub(crate) fn snapshot(&self) -> Arc<Table> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
@@ -101,16 +177,23 @@ impl Handlers {
         handler: &Arc<dyn ProtocolHandler>,
         limits: HandlerLimits,
     ) -> Result<(), HandlerError> {
-        let room = limits.total.map(|total| Arc::new(Semaphore::new(total as usize)));
-        let served = Served { handler: Arc::clone(handler), limits, room };
+        // Not under the lock: it is the handler's own code.
+        let ids = handler.protocols();
+        if ids.is_empty() {
+            return Err(HandlerError::NoId);
+        }
+        let served = Served::new(handler, limits);
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut table = Table::clone(&current);
-        for id in handler.protocols() {
-            if !id.starts_with('/') || id.contains('\n') {
-                return Err(HandlerError::BadId(id));
+        for (at, id) in ids.iter().enumerate() {
+            if !possible(id) {
+                return Err(HandlerError::BadId(id.clone()));
+            }
+            if ids.iter().take(at).any(|before| before == id) {
+                return Err(HandlerError::Twice(id.clone()));
             }
             if table.by_protocol.insert(id.as_str().into(), served.clone()).is_some() {
-                return Err(HandlerError::Taken(id));
+                return Err(HandlerError::Taken(id.clone()));
             }
         }
         *current = Arc::new(table);

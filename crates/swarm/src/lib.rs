@@ -47,13 +47,13 @@ pub use dial::{
     Dialed, Forget, LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
 };
 pub use drain::DrainReport;
-pub use handlers::{HandlerError, HandlerLimits};
+pub use handlers::HandlerError;
 pub use listen::{ListenOutcome, ListenerInfo};
 pub use net_stream::{NetStream, StreamState};
 pub use pipeline::upgrade::ConnectionInfo;
 pub use settings::Settings;
 pub use shutdown::ShutdownReport;
-pub use skep_api::transport::RawLink as RawConnection;
+pub use skep_api::{protocol::HandlerLimits, transport::RawLink as RawConnection};
 pub use stack::{Named, Stack};
 pub use streams::StreamOptions;
 pub use swarm::{Metrics, Swarm};

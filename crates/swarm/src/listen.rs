@@ -75,8 +75,14 @@ impl Inner {
         let addrs = listener.local_addrs();
         let (id, name) = (self.new_id(), transport.name.clone());
         let (stop, gone) = (self.tasks.cancelled().child_token(), CancellationToken::new());
-        let run =
-            Run { node: Arc::clone(self), name: name.clone(), id, stop: stop.clone(), gone: gone.clone() };
+        let run = Run {
+            node: Arc::clone(self),
+            name: name.clone(),
+            id,
+            stop: stop.clone(),
+            gone: gone.clone(),
+            error: None,
+        };
         let bound = Bound { id, asked: addr.clone(), transport: name, addrs: addrs.clone(), stop, gone };
         {
             // A drain that has begun meanwhile does not know of it.
@@ -143,7 +149,7 @@ impl Inner {
     }
 
     /// A listener has ended.
-    fn forget_listener(&self, id: u64) {
+    fn forget_listener(&self, id: u64, error: Option<Arc<TransportError>>) {
         let ended = {
             let mut bound = self.bound();
             let at = bound.iter().position(|b| b.id == id);
@@ -151,7 +157,7 @@ impl Inner {
         };
         let addrs = ended.map(|bound| bound.addrs).unwrap_or_default();
         for addr in addrs {
-            self.emit(&Event::ListenerClosed(addr));
+            self.emit(&Event::ListenerClosed { addr, error: error.clone() });
         }
     }
 }
@@ -167,24 +173,27 @@ struct Run {
     id: u64,
     stop: CancellationToken,
     gone: CancellationToken,
+    /// Why it ended, if nobody asked for it.
+    error: Option<Arc<TransportError>>,
 }
 
 impl Drop for Run {
     /// Also by a panic of the transport, or an abort: whoever waits for the end must not wait for ever.
     fn drop(&mut self) {
-        self.node.forget_listener(self.id);
+        self.node.forget_listener(self.id, self.error.take());
         self.gone.cancel();
     }
 }
 
 impl Run {
-    async fn accept(self, mut listener: Box<dyn Listener>, wildcard: bool) {
+    async fn accept(mut self, mut listener: Box<dyn Listener>, wildcard: bool) {
         let stop = self.stop.clone();
         let ended = stop.run_until_cancelled(self.accept_all(&mut listener, wildcard)).await;
         drop(listener);
         if let Some(error) = ended {
-            let error = skep_api::error::chain(&error);
-            tracing::error!(listener = self.name, %error, "A listener has ended.");
+            let text = skep_api::error::chain(&error);
+            tracing::error!(listener = self.name, error = %text, "A listener has ended.");
+            self.error = Some(Arc::new(error));
         }
     }
 
@@ -213,20 +222,12 @@ impl Run {
         let remote = incoming.remote_addr().clone();
         self.node.tasks.spawn("inbound upgrade", async move {
             let upgrade = inbound::accept(&node, incoming, permit, &name);
-            match node.tasks.cancelled().run_until_cancelled(upgrade).await {
-                Some(Ok(established)) => {
-                    if let Err(error) = node.register(established) {
-                        node.meters.inbound_failed(&name, &error);
-                    }
-                }
-                Some(Err(error)) => {
-                    node.meters.inbound_failed(&name, &error);
-                    let text = skep_api::error::chain(&error);
-                    tracing::debug!(%remote, error = %text, "An inbound connection failed.");
-                    node.emit(&Event::InboundFailed { remote, error: Arc::new(error) });
-                }
-                None => {}
-            }
+            let Some(upgraded) = node.tasks.cancelled().run_until_cancelled(upgrade).await else { return };
+            let Err(error) = upgraded.and_then(|established| node.register(established)) else { return };
+            node.meters.inbound_failed(&name, &error);
+            let text = skep_api::error::chain(&error);
+            tracing::debug!(%remote, error = %text, "An inbound connection failed.");
+            node.emit(&Event::InboundFailed { remote, error: Arc::new(error) });
         });
     }
 }

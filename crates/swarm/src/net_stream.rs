@@ -286,8 +286,16 @@ impl NetStream {
                 self.blame(*by == Side::Remote);
                 self.end(StreamState::Reset);
             }
-            Some(_) | None => {
+            Some(_) => {
                 self.blame(true);
+                self.end(StreamState::Error);
+            }
+            None => {
+                let refused = matches!(self.dead, Some(Dead::Refused));
+                self.blame(!refused);
+                // It is of no more use, and holds nothing of this node's: nor shall it on the connection.
+                let code = if refused { Code::PROTOCOL_NEGOTIATION_FAILED } else { Code::DROPPED };
+                self.muxed.lock().reset(code);
                 self.end(StreamState::Error);
             }
         }

@@ -12,8 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Clone, Debug)]
 pub(crate) struct Permits {
     connections: Arc<Semaphore>,
+    /// Room for connections that peers dial: less, so that they never keep this node from dialling.
+    inbound: Arc<Semaphore>,
     pending_inbound: Arc<Semaphore>,
     max_connections: usize,
+    max_inbound: usize,
     max_pending_inbound: usize,
 }
 
@@ -21,6 +24,7 @@ pub(crate) struct Permits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _connection: OwnedSemaphorePermit,
+    _inbound: Option<OwnedSemaphorePermit>,
     pending: Option<OwnedSemaphorePermit>,
     /// What the resource manager has granted, if there is one.
     scope: Option<Box<dyn ConnectionScope>>,
@@ -59,9 +63,13 @@ impl Permit {
 }
 
 impl Permits {
-    pub(crate) fn new(max_connections: u32, max_pending_inbound: u32) -> Self {
+    pub(crate) fn new(max_connections: u32, max_pending_inbound: u32, outbound_reserve: u32) -> Self {
         let max = max_connections as usize;
+        // A quarter at most: who allows a few connections only means them for either direction.
+        let max_inbound = max.saturating_sub((outbound_reserve as usize).min(max / 4));
         Self {
+            inbound: Arc::new(Semaphore::new(max_inbound)),
+            max_inbound,
             connections: Arc::new(Semaphore::new(max)),
             pending_inbound: Arc::new(Semaphore::new(max_pending_inbound as usize)),
             max_connections: max,
@@ -82,7 +90,9 @@ impl Permits {
     /// A permit for a dial, or the limit that is in the way.
     pub(crate) fn outbound(&self) -> Result<Permit, LimitExceeded> {
         match Arc::clone(&self.connections).try_acquire_owned() {
-            Ok(connection) => Ok(Permit { _connection: connection, pending: None, scope: None }),
+            Ok(connection) => {
+                Ok(Permit { _connection: connection, _inbound: None, pending: None, scope: None })
+            }
             Err(_) => Err(LimitExceeded {
                 scope: "connections".into(),
                 current: self.in_use() as u64,
@@ -96,14 +106,38 @@ impl Permits {
     /// and accepts no other meanwhile. A listener at rest holds nothing, so that it cannot starve another.
     pub(crate) async fn inbound(&self) -> Option<Permit> {
         let pending = Arc::clone(&self.pending_inbound).acquire_owned().await.ok()?;
+        let inbound = Arc::clone(&self.inbound).acquire_owned().await.ok()?;
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-        Some(Permit { _connection: connection, pending: Some(pending), scope: None })
+        Some(Permit { _connection: connection, _inbound: Some(inbound), pending: Some(pending), scope: None })
+    }
+
+    /// The same for a link that cannot wait, or the limit that is in the way.
+    pub(crate) fn inbound_now(&self) -> Result<Permit, LimitExceeded> {
+        let take = |from: &Arc<Semaphore>, max: usize, what: &str, key: &str| {
+            Arc::clone(from).try_acquire_owned().map_err(|_| LimitExceeded {
+                scope: what.into(),
+                current: max as u64,
+                limit: max as u64,
+                key: key.into(),
+            })
+        };
+        let (max, key) = (self.max_pending_inbound, "swarm.max_pending_inbound");
+        let pending = take(&self.pending_inbound, max, "inbound connections in their handshake", key)?;
+        let key = "swarm.max_connections";
+        let inbound = take(&self.inbound, self.max_inbound, "inbound connections", key)?;
+        let connection = take(&self.connections, self.max_connections, "connections", key)?;
+        Ok(Permit { _connection: connection, _inbound: Some(inbound), pending: Some(pending), scope: None })
     }
 }
 
 /// The limit on streams that a peer may have open on one connection.
 pub(crate) fn per_connection(peer: &PeerId, current: u32, limit: u32) -> LimitExceeded {
     exceeded(format!("streams of {peer} on one connection"), current, limit, "swarm.max_inbound_streams")
+}
+
+/// The limit on streams that all peers may have open.
+pub(crate) fn total_inbound(limit: u32) -> LimitExceeded {
+    exceeded("streams of all peers".into(), limit, limit, "swarm.max_inbound_streams_total")
 }
 
 /// The limit on streams that this node may have open on one connection.
@@ -126,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_permit_is_given_back() {
-        let permits = Permits::new(2, 1);
+        let permits = Permits::new(2, 1, 0);
         let outbound = permits.outbound().unwrap();
         let mut inbound = permits.inbound().await.unwrap();
         assert_eq!(permits.in_use(), 2);
@@ -138,5 +172,18 @@ mod tests {
         assert_eq!(permits.in_use(), 2);
         drop((inbound, next));
         assert_eq!(permits.in_use(), 0);
+    }
+
+    #[tokio::test]
+    async fn inbound_connections_leave_room_for_dials() {
+        let permits = Permits::new(8, 100, 5);
+        let inbound: Vec<_> = std::iter::from_fn(|| permits.inbound_now().ok()).collect();
+        assert_eq!(inbound.len(), 6);
+        let error = permits.inbound_now().unwrap_err();
+        assert_eq!(error.to_string(), "inbound connections: 6 of 6 in use; raise `swarm.max_connections`");
+        let waits = permits.inbound();
+        assert!(futures::FutureExt::now_or_never(waits).is_none());
+        let _outbound = [permits.outbound().unwrap(), permits.outbound().unwrap()];
+        permits.outbound().unwrap_err();
     }
 }

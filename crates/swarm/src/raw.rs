@@ -27,10 +27,10 @@ const GIVEN: &str = "given";
 impl Swarm {
     /// Secures and multiplexes a byte stream that was accepted elsewhere, and registers the connection. Its addresses
     /// are those that the link carries. Permits, gates, limits and `[swarm] upgrade_timeout` are as for a connection
-    /// that this node has accepted. Dropping the future closes the link.
+    /// that this node has accepted, but that nothing waits for room. Dropping the future closes the link.
     ///
     /// # Errors
-    /// [`AttemptError`] with the stage at which it ended.
+    /// [`AttemptError`] with the stage at which it ended. There is no event of it beside.
     pub async fn upgrade_inbound_raw_conn(&self, raw: RawLink) -> Result<SwarmConn, AttemptError> {
         self.0.upgrade_given(Link::Raw(raw), Role::Listener, None).await
     }
@@ -86,6 +86,9 @@ impl Inner {
         self.tasks.spawn("given upgrade", async move {
             let upgrade = node.upgrade_link(link, role, expected);
             if let Some(upgraded) = gone.run_until_cancelled(upgrade).await {
+                if let (Role::Listener, Err(error)) = (role, &upgraded) {
+                    node.meters.inbound_failed(GIVEN, error);
+                }
                 // Whoever does not wait any more finds it among the connections.
                 let _ = answer.send(upgraded);
             }
@@ -135,7 +138,11 @@ impl Inner {
         expected: Option<&PeerId>,
     ) -> Result<Permit, AttemptError> {
         let limit = |limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit));
-        let mut permit = self.permits.outbound().map_err(limit)?;
+        let permit = match role {
+            Role::Dialer => self.permits.outbound(),
+            Role::Listener => self.permits.inbound_now(),
+        };
+        let mut permit = permit.map_err(limit)?;
         let point = match role {
             Role::Dialer => Checkpoint::Dial { peer: expected, addr: remote },
             Role::Listener => Checkpoint::Link { local, remote },

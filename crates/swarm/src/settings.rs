@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
-    PluginConfig,
+    ConfigErrors, ConfigSection, PluginConfig,
     config::{DurationOrNever, DurationText, Problems},
 };
 use std::time::Duration;
@@ -17,12 +17,16 @@ const MIN_LIFE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Connections in total, both directions; more inbound ones wait in the listener's queue.
     pub max_connections: u32,
+    /// Of these, so many are kept for dials, a quarter at most: peers that connect cannot keep this node from dialling.
+    pub outbound_reserve: u32,
     /// Inbound connections that may be in their handshake at once; more wait in the listener's queue.
     pub max_pending_inbound: u32,
     /// Live connections to one peer; one more is closed with `resource_limit`.
     pub max_connections_per_peer: u32,
     /// Inbound streams of one connection that may be open at once; more are reset.
     pub max_inbound_streams: u32,
+    /// Inbound streams of all connections that may be open at once; more are reset.
+    pub max_inbound_streams_total: u32,
     /// Streams that this node may have open on one connection; who wants one more waits in order.
     pub max_outbound_streams: u32,
     /// Streams that this node may have open on all connections; who wants one more waits in order.
@@ -45,9 +49,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_connections: 1024,
+            outbound_reserve: 16,
             max_pending_inbound: 64,
             max_connections_per_peer: 3,
             max_inbound_streams: 1024,
+            max_inbound_streams_total: 65_536,
             max_outbound_streams: 1024,
             max_outbound_streams_total: 65_536,
             upgrade_timeout: DurationText::secs(15),
@@ -56,6 +62,15 @@ impl Default for Settings {
             dead_after: DurationOrNever::secs(90),
             close_timeout: DurationText::secs(1),
         }
+    }
+}
+
+impl Settings {
+    /// Checks what was set in code, as a profile is checked.
+    pub(crate) fn check(&self) -> Result<(), ConfigErrors> {
+        let mut problems = Problems::default();
+        self.validate(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(problems.at(&ConfigSection::empty("swarm"))) }
     }
 }
 
@@ -68,11 +83,13 @@ impl PluginConfig for Settings {
             ("max_pending_inbound", self.max_pending_inbound),
             ("max_connections_per_peer", self.max_connections_per_peer),
             ("max_inbound_streams", self.max_inbound_streams),
+            ("max_inbound_streams_total", self.max_inbound_streams_total),
             ("max_outbound_streams", self.max_outbound_streams),
             ("max_outbound_streams_total", self.max_outbound_streams_total),
         ] {
             problems.range(key, value.into(), 1..=1_000_000);
         }
+        problems.range("outbound_reserve", self.outbound_reserve.into(), 0..=1_000_000);
         for (key, value) in [
             ("upgrade_timeout", self.upgrade_timeout),
             ("stream_timeout", self.stream_timeout),

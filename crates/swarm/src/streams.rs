@@ -2,7 +2,7 @@
 //! there is none.
 
 use crate::{
-    connection::SwarmConn,
+    connection::{SwarmConn, check},
     dial::{DialOptions, Dialed, Target, later},
     error::{DialError, NewStreamError},
     net_stream::NetStream,
@@ -11,17 +11,18 @@ use crate::{
 use skep_api::{
     PeerId,
     muxer::{MuxerError, MuxerErrorKind},
-    protocol::ProtocolError,
+    protocol::{ProtocolError, ProtocolErrorKind},
+    stream::StreamError,
 };
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// How a stream is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// For all of it: dialling, waiting for room, opening. Without one, dialling takes at most `[dial] timeout` and the
-    /// rest `[swarm] stream_timeout`.
+    /// For all of it: dialling, waiting for room, opening. Without one, `[dial] timeout` and `[swarm] stream_timeout`
+    /// together.
     pub timeout: Option<Duration>,
     /// Fail rather than dial, if there is no connection.
     pub no_dial: bool,
@@ -75,26 +76,33 @@ impl Swarm {
         protocols: &[String],
         options: StreamOptions,
     ) -> Result<NetStream, NewStreamError> {
-        let deadline = options.timeout.map(|timeout| later(Instant::now(), timeout));
+        check(protocols).map_err(|source| NewStreamError::Failed { peer, source })?;
+        let settings = (self.0.dialer.timeout(), self.0.settings.stream_timeout.0);
+        let limit = options.timeout.unwrap_or_else(|| settings.0.saturating_add(settings.1));
+        let deadline = later(Instant::now(), limit);
         let mut tried = Vec::new();
         let mut last = None;
         loop {
-            let fits = |conn: &SwarmConn| {
-                (options.allow_limited || !conn.is_limited()) && !tried.contains(&conn.id())
-            };
-            let conn = match self.0.best_of(&peer, fits) {
+            let conn = match self.0.next_for_stream(&peer, &options, &tried) {
                 Some(conn) => conn,
-                None => match self.0.dial_for_stream(peer, &options, deadline, &tried, last.take()).await? {
+                // Another connection would not change what a limit of this node says.
+                None if last.as_ref().is_some_and(|e: &ProtocolError| !has_died(e)) => {
+                    return Err(failed(peer, last));
+                }
+                None => match self.0.dial_for_stream(peer, &options, deadline, &tried, &mut last).await? {
                     Some(conn) => conn,
                     None => continue,
                 },
             };
             tried.push(conn.id());
-            let until = deadline.unwrap_or_else(|| later(Instant::now(), self.0.settings.stream_timeout.0));
+            // Where nothing else was asked for, dialling leaves `stream_timeout` for the rest.
+            let until = match options.timeout {
+                Some(_) => deadline,
+                None => later(Instant::now(), settings.1).min(deadline),
+            };
             match conn.0.open(protocols, until).await {
                 Ok(stream) => return Ok(stream),
-                // The connection has died, or is about to.
-                Err(error) if (!conn.is_live() || has_died(&error)) && Instant::now() < until => {
+                Err(error) if Instant::now() < deadline && is_of_the_connection(&conn, &error) => {
                     last = Some(error);
                 }
                 Err(source) => return Err(NewStreamError::Failed { peer, source }),
@@ -103,47 +111,62 @@ impl Swarm {
     }
 }
 
+/// Whether another connection may carry what this one could not.
+fn is_of_the_connection(conn: &SwarmConn, error: &ProtocolError) -> bool {
+    !conn.is_live() || has_died(error) || error.kind() == ProtocolErrorKind::Limit
+}
+
+fn failed(peer: PeerId, last: Option<ProtocolError>) -> NewStreamError {
+    match last {
+        Some(source) => NewStreamError::Failed { peer, source },
+        None => NewStreamError::NotConnected(peer),
+    }
+}
+
 /// Connections that one call tries. A peer that takes connections and no stream is not dialled for ever.
 const MAX_TRIED: usize = 8;
 
 impl Inner {
+    /// The connection that should carry a stream, of those that were not tried yet. One with room comes first.
+    fn next_for_stream(&self, peer: &PeerId, options: &StreamOptions, tried: &[u64]) -> Option<SwarmConn> {
+        let fits =
+            |conn: &SwarmConn| (options.allow_limited || !conn.is_limited()) && !tried.contains(&conn.id());
+        self.select(peer, |conn| fits(conn) && conn.0.has_room()).or_else(|| self.select(peer, fits))
+    }
+
     /// A new connection for a stream; `None` if another came up meanwhile that was not tried yet.
     async fn dial_for_stream(
         self: &Arc<Self>,
         peer: PeerId,
         options: &StreamOptions,
-        deadline: Option<Instant>,
+        deadline: Instant,
         tried: &[u64],
-        last: Option<ProtocolError>,
+        last: &mut Option<ProtocolError>,
     ) -> Result<Option<SwarmConn>, NewStreamError> {
-        let limited = self.best_of(&peer, |conn| !tried.contains(&conn.id())).is_some();
-        let out_of_tries = tried.len() >= MAX_TRIED;
-        if options.no_dial || out_of_tries {
-            return Err(match last {
-                Some(source) => NewStreamError::Failed { peer, source },
+        if options.no_dial || tried.len() >= MAX_TRIED {
+            let limited = self.best_of(&peer, |conn| !tried.contains(&conn.id())).is_some();
+            return Err(match last.take() {
                 None if limited => NewStreamError::OnlyLimited(peer),
-                None => NewStreamError::NotConnected(peer),
+                last => failed(peer, last),
             });
         }
         let dial = DialOptions {
             force_direct: !options.allow_limited,
             allow_limited: options.allow_limited,
-            deadline,
+            deadline: Some(deadline),
             ..DialOptions::default()
         };
-        let Dialed { connection, .. } = self.dial(Target::Peer(peer), dial).await.map_err(|error| {
+        let Dialed { connection, .. } = match self.dial(Target::Peer(peer), dial).await {
+            Ok(dialed) => dialed,
             // Why the connection that there was has failed says more than that there is no address.
-            match (last, error) {
-                (Some(source), DialError::Refused { .. }) => NewStreamError::Failed { peer, source },
-                (_, error) => NewStreamError::Dial { peer, source: error },
-            }
-        })?;
+            Err(DialError::Refused { .. }) if last.is_some() => return Err(failed(peer, last.take())),
+            Err(source) => return Err(NewStreamError::Dial { peer, source }),
+        };
         if tried.contains(&connection.id()) {
             // It is still on the table, and about to leave it.
-            let limit = later(Instant::now(), self.settings.close_timeout.0);
-            let until = deadline.map_or(limit, |deadline| deadline.min(limit));
+            let until = later(Instant::now(), self.settings.close_timeout.0).min(deadline);
             if timeout_at(until, connection.closed()).await.is_err() {
-                return Err(NewStreamError::NotConnected(peer));
+                return Err(failed(peer, last.take()));
             }
             return Ok(None);
         }
@@ -153,6 +176,16 @@ impl Inner {
 
 /// Whether a stream could not be opened because its connection has ended.
 fn has_died(error: &ProtocolError) -> bool {
-    let muxer = error.source().and_then(|source| source.downcast_ref::<MuxerError>());
-    muxer.is_some_and(|error| error.kind() == MuxerErrorKind::Closed)
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<MuxerError>().is_some_and(|e| e.kind() == MuxerErrorKind::Closed) {
+            return true;
+        }
+        let lost = error.downcast_ref::<io::Error>().and_then(StreamError::of);
+        if matches!(lost, Some(StreamError::ConnectionLost(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

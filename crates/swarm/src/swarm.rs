@@ -5,12 +5,13 @@ use crate::{
     dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError},
     events::{Event, EventKinds, Events, Subscribers},
-    handlers::{Closure, HandlerError, HandlerLimits, Handlers},
+    handlers::{Closure, HandlerError, Handlers},
     listen::{Bound, ListenOutcome, ListenerInfo},
     meters::Meters,
     permits::Permits,
     settings::Settings,
     stack::Stack,
+    table::best_first,
     tags::TagStore,
     tasks::Tasks,
 };
@@ -18,11 +19,10 @@ use skep_api::{
     Code, Multiaddr, NodeView, PeerId, PublicKey,
     context::NodeIdentity,
     peerstore::PeerStore,
-    protocol::{InboundStream, ProtocolHandler},
+    protocol::{HandlerLimits, InboundStream, ProtocolHandler},
     security::Role,
 };
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     fmt,
     future::Future,
@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) tags: TagStore,
     /// Room for streams that this node opens.
     pub(crate) stream_room: Arc<Semaphore>,
+    /// Room for streams that peers open.
+    pub(crate) inbound_room: Arc<Semaphore>,
     /// Fires when the node is to take on nothing new: by a drain, or when shutdown begins.
     pub(crate) draining: CancellationToken,
     pub(crate) events: Arc<Subscribers>,
@@ -210,7 +212,7 @@ impl Swarm {
         self.0.stack.peerstore.as_ref().map(|store| Arc::clone(&store.object))
     }
 
-    /// The connection to a peer that the selector prefers; the newest without a selector.
+    /// The best live connection to a peer: direct before limited, then the most streams, then the newest.
     #[must_use]
     pub fn connection(&self, peer: &PeerId) -> Option<SwarmConn> {
         self.0.best(peer)
@@ -263,7 +265,8 @@ impl Swarm {
     /// # Errors
     /// [`HandlerError`] for an id that is not possible or is taken.
     pub fn add_handler(&self, handler: Arc<dyn ProtocolHandler>) -> Result<(), HandlerError> {
-        self.add_handler_with(handler, HandlerLimits::default())
+        let limits = handler.limits();
+        self.add_handler_with(handler, limits)
     }
 
     /// [`Swarm::add_handler`] with limits on the streams that it serves at once.
@@ -330,14 +333,6 @@ impl Swarm {
             panics: self.0.tasks.panics(),
         }
     }
-}
-
-/// The live ones among them: direct before limited, then the most streams, then the newest.
-fn best_first(mut connections: Vec<SwarmConn>) -> Vec<SwarmConn> {
-    connections.retain(SwarmConn::is_live);
-    connections
-        .sort_by_cached_key(|conn| (conn.is_limited(), Reverse(conn.num_streams()), Reverse(conn.id())));
-    connections
 }
 
 impl Inner {

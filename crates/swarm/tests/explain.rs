@@ -90,9 +90,11 @@ protocols = []
 
 [swarm]
 max_connections = 192
+outbound_reserve = 16
 max_pending_inbound = 64
 max_connections_per_peer = 3
 max_inbound_streams = 1024
+max_inbound_streams_total = 65536
 max_outbound_streams = 1024
 max_outbound_streams_total = 65536
 upgrade_timeout = "15s"

@@ -43,12 +43,24 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     let signal = signals.next().await;
     let (begun, connections) = (Instant::now(), swarm.total_connections());
     stopping(swarm, signal, cx.json)?;
-    tokio::select! {
-        report = swarm.drain(args.drain_timeout.0) => drained(&report, cx.json)?,
-        again = signals.next() => closing(again, cx.json)?,
-    }
-    let mut report = tokio::select! {
-        report = swarm.shutdown(args.shutdown_timeout.0) => report,
+    let drain = swarm.drain(args.drain_timeout.0);
+    tokio::pin!(drain);
+    let drained_in_time = tokio::select! {
+        report = &mut drain => Some(report),
+        again = signals.next() => { closing(again, cx.json)?; None }
+    };
+    let shutdown = async {
+        match drained_in_time {
+            Some(report) => {
+                drained(&report, cx.json)?;
+                Ok::<_, Failure>(swarm.shutdown(args.shutdown_timeout.0).await)
+            }
+            // What it has begun to close goes on closing in order.
+            None => Ok(tokio::join!(drain, swarm.shutdown(args.shutdown_timeout.0)).1),
+        }
+    };
+    let mut report: ShutdownReport = tokio::select! {
+        report = shutdown => report?,
         _ = signals.next() => return Err(Failure::Interrupted),
     };
     // For whoever sent the signal, draining is a part of it.

@@ -15,7 +15,7 @@ use skep_api::escape::remote;
 use std::time::Duration;
 
 pub(crate) async fn run(args: &StatusArgs, cx: &Context) -> Result<(), Failure> {
-    let request = Request::Status { max: args.max, config: args.effective_config };
+    let request = Request::Status { max: args.max, streams: args.streams, config: args.effective_config };
     let status: Status = ask(&args.node.control, &request).await?;
     if cx.json { print(json!(Accepted::new(status))) } else { print(show(&status, args.streams)) }
 }
@@ -24,8 +24,7 @@ fn show(status: &Status, streams: bool) -> String {
     let mut parts = vec![about(status)];
     let totals = &status.totals;
     parts.push(list(&format!("listeners  {}", status.listeners.len()), || listeners(&status.listeners)));
-    let shown = status.connections.len();
-    parts.push(list(&connections_head(totals, shown), || connections(&status.connections)));
+    parts.push(list(&connections_head(totals), || connections(&status.connections)));
     if streams {
         let all = status.connections.iter().map(|conn| conn.streams.len()).sum();
         let rows = || streams_of(&status.connections);
@@ -76,8 +75,8 @@ fn of(shown: usize, all: usize) -> String {
     if shown == all { all.to_string() } else { format!("{shown} of {all}") }
 }
 
-fn connections_head(totals: &Totals, shown: usize) -> String {
-    let left_out = match totals.connections.saturating_sub(shown) {
+fn connections_head(totals: &Totals) -> String {
+    let left_out = match totals.not_listed {
         0 => String::new(),
         n => format!(" ({n} more are not shown; --max shows more)"),
     };
@@ -123,7 +122,7 @@ fn connections(connections: &[Connection]) -> String {
             remote(&conn.direction),
             span(conn.age_seconds),
             conn.latency_ms.map_or_else(|| "–".into(), |ms| span(ms / 1e3)),
-            conn.streams.len().to_string(),
+            conn.num_streams.to_string(),
             layers.join(" "),
             remote(&conn.remote),
             conn.agent.as_deref().map_or_else(|| "–".into(), remote),
@@ -212,20 +211,20 @@ mod tests {
             "peer_id": "12D3KooWA", "version": "0.1.0", "profile": "public", "uptime_seconds": 93_784.0,
             "draining": false,
             "totals": { "connections": 3, "max_connections": 192, "inbound": 1, "outbound": 2, "pending_inbound": 1,
-                        "peers": 2, "streams": 4, "tagged_peers": 2, "tasks": 12, "panics": 1, "missed_events": 0 },
+                        "not_listed": 1, "peers": 2, "streams": 4, "tagged_peers": 2, "tasks": 12, "panics": 1, "missed_events": 0 },
             "listeners": [{ "asked": "/ip4/0.0.0.0/tcp/4001", "transport": "tcp",
                             "addresses": ["/ip4/192.0.2.1/tcp/4001"] }],
             "connections": [
                 { "id": 1, "peer_id": "12D3KooWB", "direction": "inbound", "type": "direct",
                   "remote": "/ip4/192.0.2.7/tcp/5000", "local": "/ip4/192.0.2.1/tcp/4001", "transport": "tcp",
                   "security": "noise", "muxer": "yamux", "early_muxer": true, "age_seconds": 3725.0,
-                  "latency_ms": 12.5, "leases": 0, "agent": "evil\u{1b}[2J",
+                  "latency_ms": 12.5, "leases": 0, "num_streams": 2, "agent": "evil\u{1b}[2J",
                   "streams": [{ "id": 4, "direction": "inbound", "protocol": "/ipfs/ping/1.0.0", "age_seconds": 2.5 },
                               { "id": 5, "direction": "outbound", "protocol": null, "age_seconds": 0.001 }] },
                 { "id": 12, "peer_id": "12D3KooWC", "direction": "outbound", "type": "limited",
                   "remote": "/ip4/192.0.2.9/tcp/1", "local": "/ip4/192.0.2.1/tcp/2", "transport": "tcp",
                   "security": null, "muxer": null, "early_muxer": false, "age_seconds": 61.0,
-                  "latency_ms": null, "leases": 1, "agent": null, "streams": [] },
+                  "latency_ms": null, "leases": 1, "num_streams": 0, "agent": null, "streams": [] },
             ],
             "load": { "in_flight": 1, "outstanding": 2, "queued": 0 },
             "dials": [{ "target": "12D3KooWD", "callers": 2, "elapsed_seconds": 0.25 }],

@@ -31,9 +31,10 @@ fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Answer, R
         Request::BackoffClear { what, value } => {
             Answer::BackoffClear(backoff::clear(node, *what, value.as_deref())?)
         }
-        Request::Status { max, config } => {
+        Request::Status { max, streams, config } => {
             let max = usize::try_from((*max).min(MAX_ENTRIES)).unwrap_or_default();
-            Answer::Status(Box::new(status::status(node, about, max, *config)))
+            let wanted = status::Wanted { max, streams: *streams, config: *config };
+            Answer::Status(Box::new(status::status(node, about, wanted)))
         }
     })
 }

@@ -27,6 +27,9 @@ pub enum Request {
         /// Entries of each list; 256 unless said otherwise, and 10,000 at most.
         #[serde(default = "some_entries")]
         max: u32,
+        /// Whether to list streams, too; `max` of all connections together.
+        #[serde(default)]
+        streams: bool,
         /// Whether to tell the effective configuration, too.
         #[serde(default)]
         config: bool,
@@ -78,7 +81,7 @@ pub struct Refusal {
 pub(super) const COMMANDS: [(&str, &str); 3] = [
     ("backoff.list", r#"{"command":"backoff.list"}"#),
     ("backoff.clear", r#"{"command":"backoff.clear","what":"peer","value":"12D3Koo…"}, or "what":"all""#),
-    ("status", r#"{"command":"status"}, or with "max":1000, "config":true"#),
+    ("status", r#"{"command":"status"}, or with "max":1000, "streams":true, "config":true"#),
 ];
 
 impl<T> Accepted<T> {

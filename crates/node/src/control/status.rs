@@ -64,8 +64,10 @@ pub struct Status {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Registered connections.
+    /// Registered connections, those that are being closed included.
     pub connections: usize,
+    /// Live connections that the list leaves out.
+    pub not_listed: usize,
     /// How many there may be.
     pub max_connections: u32,
     /// Of these, those that peers dialled.
@@ -133,7 +135,9 @@ pub struct Connection {
     pub leases: usize,
     /// What the peer says it runs. As sent: escape it before showing it.
     pub agent: Option<String>,
-    /// Its open streams.
+    /// How many streams it has.
+    pub num_streams: usize,
+    /// Its open streams, the oldest first, as far as they were asked for and `max` of all connections goes.
     pub streams: Vec<Stream>,
 }
 
@@ -193,12 +197,24 @@ pub struct Tagged {
     pub protected_by: Vec<String>,
 }
 
-/// Collects it; each list has `max` entries at most.
-pub(super) fn status(node: &Swarm, about: &About, max: usize, config: bool) -> Status {
+/// What of it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Entries of each list, the streams of all connections together.
+    pub(super) max: usize,
+    pub(super) streams: bool,
+    pub(super) config: bool,
+}
+
+/// Collects it.
+pub(super) fn status(node: &Swarm, about: &About, wanted: Wanted) -> Status {
+    let max = wanted.max;
     let dialler = node.dial_state();
     let mut connections = node.connections();
     connections.sort_by_key(SwarmConn::id);
+    let not_listed = connections.len().saturating_sub(max);
     connections.truncate(max);
+    let mut streams = if wanted.streams { max } else { 0 };
     let resources = node.stack().resources.as_ref();
     let scopes = resources.map(|resources| resources.object.usage(max)).unwrap_or_default();
     Status {
@@ -207,9 +223,9 @@ pub(super) fn status(node: &Swarm, about: &About, max: usize, config: bool) -> S
         profile: about.profile.clone(),
         uptime_seconds: seconds(about.since.elapsed()),
         draining: node.is_draining(),
-        totals: totals(node),
-        listeners: node.listeners().into_iter().map(Listener::from).collect(),
-        connections: connections.iter().map(|conn| connection(conn, max)).collect(),
+        totals: totals(node, not_listed),
+        listeners: node.listeners().into_iter().take(max).map(Listener::from).collect(),
+        connections: connections.iter().map(|conn| connection(conn, &mut streams)).collect(),
         load: Load { in_flight: dialler.in_flight, outstanding: dialler.outstanding, queued: dialler.queued },
         dials: dialler.dials.into_iter().take(max).map(Dial::from).collect(),
         scopes: scopes.into_iter().map(Scope::from).collect(),
@@ -218,14 +234,15 @@ pub(super) fn status(node: &Swarm, about: &About, max: usize, config: bool) -> S
             .into_iter()
             .map(|(peer, info)| tagged(&peer.to_string(), info))
             .collect(),
-        config: config.then(|| about.config.to_string()),
+        config: wanted.config.then(|| about.config.to_string()),
     }
 }
 
-fn totals(node: &Swarm) -> Totals {
+fn totals(node: &Swarm, not_listed: usize) -> Totals {
     let metrics = node.metrics();
     Totals {
         connections: metrics.connections,
+        not_listed,
         max_connections: node.settings().max_connections,
         inbound: metrics.inbound,
         outbound: metrics.outbound,
@@ -239,14 +256,21 @@ fn totals(node: &Swarm) -> Totals {
     }
 }
 
-fn connection(conn: &SwarmConn, max: usize) -> Connection {
+/// `room` is how many streams may still be listed.
+fn connection(conn: &SwarmConn, room: &mut usize) -> Connection {
     let info = conn.info();
-    let streams = conn.streams().into_iter().take(max).map(|stream| Stream {
-        id: stream.id,
-        direction: direction(stream.role).into(),
-        protocol: stream.protocol.map(|protocol| protocol.to_string()),
-        age_seconds: seconds(stream.age),
-    });
+    let open = if *room > 0 { conn.streams() } else { Vec::new() };
+    let streams: Vec<_> = open
+        .into_iter()
+        .take(*room)
+        .map(|stream| Stream {
+            id: stream.id,
+            direction: direction(stream.role).into(),
+            protocol: stream.protocol.map(|protocol| protocol.to_string()),
+            age_seconds: seconds(stream.age),
+        })
+        .collect();
+    *room = room.saturating_sub(streams.len());
     Connection {
         id: conn.id(),
         peer_id: conn.peer().to_string(),
@@ -262,7 +286,8 @@ fn connection(conn: &SwarmConn, max: usize) -> Connection {
         latency_ms: conn.latency().map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3),
         leases: conn.num_leases(),
         agent: conn.peer_info().map(|PeerInfo { agent_version, .. }| agent_version),
-        streams: streams.collect(),
+        num_streams: conn.num_streams(),
+        streams,
     }
 }
 

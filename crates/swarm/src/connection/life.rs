@@ -38,6 +38,10 @@ impl Life {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
+    pub(super) fn add_lease(&self) {
+        self.leases.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn leases(&self) -> usize {
         self.leases.load(Ordering::Acquire)
     }
@@ -54,7 +58,7 @@ pub struct Lease(Arc<Shared>);
 
 impl Lease {
     pub(super) fn new(conn: Arc<Shared>) -> Self {
-        conn.life.leases.fetch_add(1, Ordering::AcqRel);
+        conn.add_lease();
         Self(conn)
     }
 }

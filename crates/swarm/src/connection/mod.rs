@@ -8,6 +8,7 @@ mod session;
 mod streams;
 
 pub use life::Lease;
+pub(crate) use open::check;
 pub(crate) use run::Leaving;
 pub(crate) use session::ConnSession;
 pub(crate) use streams::StreamGuard;
@@ -288,6 +289,11 @@ impl Shared {
 
     fn stream_timeout(&self) -> Duration {
         self.node.upgrade().map_or_else(Default::default, |node| node.settings.stream_timeout.0)
+    }
+
+    /// Whether a stream can be opened without waiting for another to end.
+    pub(crate) fn has_room(&self) -> bool {
+        self.streams.room.available_permits() > 0
     }
 
     /// Whether something keeps it alive.

@@ -5,6 +5,7 @@ use super::{
     streams::{NoStream, StreamGuard},
 };
 use crate::{
+    handlers::possible,
     muxed::Muxed,
     net_stream::NetStream,
     permits::{per_connection_outbound, total_outbound},
@@ -19,10 +20,7 @@ use skep_api::{
     security::Role,
 };
 use std::sync::Arc;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 impl Shared {
     /// Opens a stream before `deadline`. Waits for room in the order of asking.
@@ -32,12 +30,16 @@ impl Shared {
         deadline: Instant,
     ) -> Result<NetStream, ProtocolError> {
         let Some(node) = self.node.upgrade() else { return Err(closed()) };
+        check(protocols)?;
+        let handlers = node.handlers.snapshot();
+        let keeps_alive = protocols.iter().any(|protocol| handlers.keeps_alive(protocol));
+        drop(handlers);
         let mut ended = self.reason.subscribe();
         let guard = tokio::select! {
             biased;
             // Whoever waits for room on a connection that is gone waits for nothing.
             _ = ended.wait_for(Option::is_some) => return Err(closed()),
-            place = self.place(&node, deadline) => place?,
+            place = self.place(&node, keeps_alive, deadline) => place?,
         };
         let begun = Instant::now();
         let opened = match timeout_at(deadline, self.open_now(&node, protocols, guard)).await {
@@ -47,14 +49,21 @@ impl Shared {
                 Err(ProtocolError::new(ProtocolErrorKind::TimedOut, format!("after {waited:.1?}")))
             }
         };
-        if opened.is_err() {
+        // What this node or the peer has refused says nothing of the connection.
+        if matches!(&opened, Err(e) if matches!(e.kind(), ProtocolErrorKind::Io | ProtocolErrorKind::TimedOut))
+        {
             self.streams.count_failed();
         }
         opened
     }
 
     /// Takes room for a stream: on this connection, then on the node. Who comes first is served first.
-    async fn place(self: &Arc<Self>, node: &Inner, deadline: Instant) -> Result<StreamGuard, ProtocolError> {
+    async fn place(
+        self: &Arc<Self>,
+        node: &Inner,
+        keeps_alive: bool,
+        deadline: Instant,
+    ) -> Result<StreamGuard, ProtocolError> {
         let waits_for =
             |limit| ProtocolError::new(ProtocolErrorKind::TimedOut, "waiting for room").with_source(limit);
         let (on_one, in_all) = (node.settings.max_outbound_streams, node.settings.max_outbound_streams_total);
@@ -68,17 +77,10 @@ impl Shared {
             Ok(Err(_)) => return Err(closed()),
             Err(_) => return Err(waits_for(total_outbound(in_all))),
         };
-        let guard = self.enter_outbound(room)?;
+        let guard = self.enter(Role::Dialer, keeps_alive, Some(room)).map_err(refused)?;
         // From here on the guard gives it back.
         here.forget();
         Ok(guard)
-    }
-
-    fn enter_outbound(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Result<StreamGuard, ProtocolError> {
-        self.enter(Role::Dialer, Some(room)).map_err(|refused| match refused {
-            NoStream::Closed => closed(),
-            NoStream::Limit(limit) => limited(limit),
-        })
     }
 
     async fn open_now(
@@ -98,12 +100,29 @@ impl Shared {
         };
         let protocol: Arc<str> = protocol.as_str().into();
         let keeps_alive = node.handlers.snapshot().keeps_alive(&protocol);
-        if let Err(limit) = guard.agreed(&protocol, keeps_alive, None) {
+        if let Err(limit) = guard.agreed(&protocol, keeps_alive) {
             muxed.lock().reset(Code::RESOURCE_LIMIT);
             return Err(limited(limit));
         }
         muxed.lock().agreed(&protocol);
         Ok(NetStream::new(io, muxed, protocol, Role::Dialer, guard))
+    }
+}
+
+/// Whether these can be proposed at all.
+pub(crate) fn check(protocols: &[String]) -> Result<(), ProtocolError> {
+    let detail = match protocols.iter().find(|id| !possible(id)) {
+        Some(id) => format!("{id:?} is no protocol id"),
+        None if protocols.is_empty() => "no protocol is proposed".into(),
+        None => return Ok(()),
+    };
+    Err(ProtocolError::new(ProtocolErrorKind::BadProposal, detail))
+}
+
+fn refused(refused: NoStream) -> ProtocolError {
+    match refused {
+        NoStream::Closed => closed(),
+        NoStream::Limit(limit) => limited(limit),
     }
 }
 

@@ -45,7 +45,8 @@ async fn run(node: &Inner, shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
     tokio::pin!(driver);
     let accept = accept_loop(Arc::clone(shared));
     tokio::pin!(accept);
-    let watch = life::watch(shared, node.settings.idle_timeout, node.settings.dead_after);
+    let rules = || life::watch(shared, node.settings.idle_timeout, node.settings.dead_after);
+    let watch = rules();
     tokio::pin!(watch);
     let (mut accepting, mut watching) = (true, true);
     let ended = loop {
@@ -54,12 +55,13 @@ async fn run(node: &Inner, shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
             () = &mut accept, if accepting => accepting = false,
             verdict = &mut watch, if watching => match verdict {
                 Verdict::Dead(reason) => break Some(Ok(reason)),
-                Verdict::Idle(reason) => {
+                Verdict::Idle(reason) if shared.close_if_idle(&reason) => {
                     watching = false;
                     tracing::debug!(peer = %shared.info.peer, %reason, "A connection is closed.");
                     let conn = SwarmConn(Arc::clone(shared));
                     node.tasks.spawn("close", async move { conn.close_for(reason).await });
                 }
+                Verdict::Idle(_) => watch.set(rules()),
             },
             () = shared.cut.cancelled() => break None,
         }

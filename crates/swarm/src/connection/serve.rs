@@ -8,6 +8,7 @@ use crate::{
     handlers::Served,
     muxed::Muxed,
     net_stream::NetStream,
+    permits::total_inbound,
     pipeline::negotiate::{self, Agreed},
     swarm::Inner,
 };
@@ -31,9 +32,9 @@ pub(super) async fn accept_loop(shared: Arc<Shared>) {
             stream.reset(Code::SHUTDOWN);
             continue;
         }
-        match shared.enter(Role::Listener, None) {
+        match enter(&shared, &node) {
             Ok(guard) => node.tasks.spawn("stream", serve(Arc::clone(&shared), stream, guard)),
-            Err(NoStream::Closed) => stream.reset(Code::NONE),
+            Err(NoStream::Closed) => stream.reset(Code::SHUTDOWN),
             Err(NoStream::Limit(limit)) => {
                 node.meters.stream_refused();
                 log_refusal(&shared, &limit);
@@ -41,6 +42,13 @@ pub(super) async fn accept_loop(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// Room on the node, then on the connection.
+fn enter(shared: &Arc<Shared>, node: &Inner) -> Result<StreamGuard, NoStream> {
+    let room = Arc::clone(&node.inbound_room).try_acquire_owned();
+    let room = room.map_err(|_| NoStream::Limit(total_inbound(node.settings.max_inbound_streams_total)))?;
+    shared.enter(Role::Listener, false, Some(room))
 }
 
 fn log_refusal(shared: &Shared, limit: &LimitExceeded) {
@@ -54,14 +62,15 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     let agreed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(agree(&node, stream));
     let Some((served, protocol, io, muxed)) = agreed.await else { return };
     muxed.lock().agreed(&protocol);
-    let place = match served.place(&shared, &protocol) {
+    // Held until the handler has returned, whatever becomes of the stream meanwhile.
+    let _place = match served.place(shared.id, shared.info.peer) {
         Ok(place) => place,
         Err(limit) => {
             log_refusal(&shared, &limit);
             return muxed.lock().reset(Code::RESOURCE_LIMIT);
         }
     };
-    if let Err(limit) = guard.agreed(&protocol, served.handler.keeps_alive(), place) {
+    if let Err(limit) = guard.agreed(&protocol, served.handler.keeps_alive()) {
         log_refusal(&shared, &limit);
         return muxed.lock().reset(Code::RESOURCE_LIMIT);
     }
@@ -69,7 +78,7 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     let stream = NetStream::new(io, muxed, Arc::clone(&protocol), Role::Listener, guard);
     let session = Arc::new(ConnSession(Arc::clone(&shared)));
     let inbound = InboundStream::new(Box::new(stream), protocol.to_string(), session);
-    let serving = Watched { serving: served.handler.serve(inbound), protocol: &protocol };
+    let serving = Watched { serving: served.handler.serve(inbound), served: &served, protocol: &protocol };
     if let Err(error) = serving.await {
         let error = skep_api::error::chain(&error);
         tracing::debug!(peer = %shared.info.peer, %protocol, %error, "A stream ended with an error.");
@@ -92,6 +101,7 @@ async fn agree(
 
 /// Notices a handler that does not give its thread back: everything else on that thread waits meanwhile.
 struct Watched<'a, F: ?Sized> {
+    served: &'a Served,
     protocol: &'a str,
     serving: Pin<Box<F>>,
 }
@@ -104,32 +114,13 @@ impl<F: Future + ?Sized> Future for Watched<'_, F> {
         let begun = std::time::Instant::now();
         let result = self.serving.as_mut().poll(cx);
         let took = begun.elapsed();
-        if took > SLOW_POLL {
+        if took > SLOW_POLL && self.served.first_warning() {
             tracing::warn!(
                 protocol = self.protocol,
                 ?took,
-                "A handler blocked its thread; let it do such work in `tokio::task::spawn_blocking`."
+                "A handler blocked its thread; let it do such work in `tokio::task::spawn_blocking`. This is said once."
             );
         }
         result
-    }
-}
-
-impl Served {
-    /// Takes a place among the streams of the handler, if there is one.
-    fn place(
-        &self,
-        shared: &Shared,
-        protocol: &str,
-    ) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, LimitExceeded> {
-        if let Some(max) = self.limits.per_connection {
-            let open = shared.streams.inbound_of(protocol);
-            if open >= max as usize {
-                return Err(self.exceeded(protocol, "on one connection", open, max));
-            }
-        }
-        let (Some(room), Some(max)) = (&self.room, self.limits.total) else { return Ok(None) };
-        let place = Arc::clone(room).try_acquire_owned().map(Some);
-        place.map_err(|_| self.exceeded(protocol, "in total", max as usize, max))
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     permits::per_connection,
 };
 use skep_api::{
+    CloseReason,
     resources::{ConnectionScope, LimitExceeded, StreamScope},
     security::Role,
 };
@@ -53,10 +54,8 @@ struct Entry {
     since: Instant,
     keeps_alive: bool,
     scope: Option<Box<dyn StreamScope>>,
-    /// Room among all streams of the node.
+    /// Room among all streams of the node, of this direction.
     _room: Option<OwnedSemaphorePermit>,
-    /// Room among the streams of a handler.
-    _served: Option<OwnedSemaphorePermit>,
 }
 
 /// An open stream of a connection.
@@ -113,14 +112,8 @@ impl Streams {
         self.lock().open.len()
     }
 
-    /// Streams that the peer has open for one protocol.
-    pub(super) fn inbound_of(&self, protocol: &str) -> usize {
-        let of = |e: &&Entry| e.role == Role::Listener && e.protocol.as_deref() == Some(protocol);
-        self.lock().open.values().filter(of).count()
-    }
-
     /// Whether a stream keeps the connection alive.
-    pub(super) fn busy(&self) -> bool {
+    pub(crate) fn busy(&self) -> bool {
         self.busy.load(Ordering::Acquire) > 0
     }
 
@@ -154,10 +147,11 @@ impl Shared {
     pub(super) fn enter(
         self: &Arc<Self>,
         role: Role,
+        keeps_alive: bool,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<StreamGuard, NoStream> {
         let mut state = self.streams.lock();
-        if state.closed {
+        if state.closed || self.closing().is_some() {
             return Err(NoStream::Closed);
         }
         let max = self.streams.max_inbound;
@@ -171,16 +165,34 @@ impl Shared {
         }
         state.last = state.last.saturating_add(1);
         let (id, since) = (state.last, Instant::now());
-        let entry =
-            Entry { role, protocol: None, since, keeps_alive: true, scope, _room: room, _served: None };
+        let entry = Entry { role, protocol: None, since, keeps_alive, scope, _room: room };
         state.open.insert(id, entry);
-        self.streams.busy.fetch_add(1, Ordering::AcqRel);
+        if keeps_alive {
+            self.streams.busy.fetch_add(1, Ordering::AcqRel);
+        }
         Ok(StreamGuard { conn: Arc::clone(self), id })
     }
 
     /// Takes the scope of a connection that comes to nothing.
     pub(crate) fn take_scope(&self) -> Option<Box<dyn ConnectionScope>> {
         self.streams.lock().scope.take()
+    }
+
+    /// Begins to close a connection of no use, unless it has come into use meanwhile. Under the lock that streams and
+    /// leases come in by, so that none of them is lost to it.
+    pub(super) fn close_if_idle(&self, reason: &CloseReason) -> bool {
+        let _entering = self.streams.lock();
+        let idle = !self.in_use();
+        if idle {
+            self.begin_close(reason.clone());
+        }
+        idle
+    }
+
+    /// Counts a lease.
+    pub(super) fn add_lease(&self) {
+        let _entering = self.streams.lock();
+        self.life.add_lease();
     }
 
     /// The connection has ended: so have its streams, whoever still holds them. There will be no more.
@@ -233,13 +245,8 @@ pub(crate) struct StreamGuard {
 }
 
 impl StreamGuard {
-    /// Its protocol is known now. `served` is its place among the streams of its handler.
-    pub(super) fn agreed(
-        &self,
-        protocol: &Arc<str>,
-        keeps_alive: bool,
-        served: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), LimitExceeded> {
+    /// Its protocol is known now.
+    pub(super) fn agreed(&self, protocol: &Arc<str>, keeps_alive: bool) -> Result<(), LimitExceeded> {
         let mut state = self.conn.streams.lock();
         // The connection may have ended meanwhile.
         let Some(entry) = state.open.get_mut(&self.id) else { return Ok(()) };
@@ -247,14 +254,15 @@ impl StreamGuard {
             scope.set_protocol(protocol)?;
         }
         entry.protocol = Some(Arc::clone(protocol));
-        entry._served = served;
         if entry.role == Role::Dialer {
             self.conn.streams.opened.fetch_add(1, Ordering::Relaxed);
         }
-        if entry.keeps_alive && !keeps_alive {
-            entry.keeps_alive = false;
-            self.conn.no_longer_busy();
+        match (entry.keeps_alive, keeps_alive) {
+            (false, true) => drop(self.conn.streams.busy.fetch_add(1, Ordering::AcqRel)),
+            (true, false) => self.conn.no_longer_busy(),
+            _ => {}
         }
+        entry.keeps_alive = keeps_alive;
         // Under the lock, so that it comes before the end of the connection does.
         self.conn.tell(Event::StreamOpened, self.id, entry.role, protocol);
         Ok(())

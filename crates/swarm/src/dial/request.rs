@@ -87,7 +87,7 @@ impl Inner {
     ) -> Result<Dialed, DialError> {
         let peer = target.peer();
         let refuse = |cause| Err(DialError::refused(peer, cause));
-        if self.is_draining() {
+        if self.tasks.cancelled().is_cancelled() {
             return refuse(Cause::ShuttingDown);
         }
         if peer == Some(self.local_peer) {

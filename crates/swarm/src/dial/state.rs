@@ -150,6 +150,11 @@ impl Dialer {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
 
+    /// How long a dial may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout.0
+    }
+
     pub(crate) fn state(&self) -> DialState {
         let now = Instant::now();
         let left = |until: Instant| until.saturating_duration_since(now);

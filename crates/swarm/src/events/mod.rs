@@ -8,7 +8,7 @@ pub(crate) use queue::Subscribers;
 pub use queue::{EventKinds, Events};
 
 use crate::error::AttemptError;
-use skep_api::{CloseReason, Multiaddr, PeerId, security::Role};
+use skep_api::{CloseReason, Multiaddr, PeerId, security::Role, transport::TransportError};
 use std::sync::Arc;
 
 /// Something that happened. Cheap to clone.
@@ -60,8 +60,13 @@ pub enum Event {
     Listening(Multiaddr),
     /// An address cannot be dialled any more, though its listener goes on: the host has lost it.
     AddressExpired(Multiaddr),
-    /// A listener ended, and this address of it.
-    ListenerClosed(Multiaddr),
+    /// A listener ended, and this address with it.
+    ListenerClosed {
+        /// The address.
+        addr: Multiaddr,
+        /// Why, if nobody had asked for it.
+        error: Option<Arc<TransportError>>,
+    },
 }
 
 /// Which stream an event is about.
@@ -102,7 +107,9 @@ impl Event {
             | Self::Connectedness { .. }
             | Self::InboundFailed { .. } => EventKinds::CONNECTIONS,
             Self::StreamOpened(_) | Self::StreamClosed(_) => EventKinds::STREAMS,
-            Self::Listening(_) | Self::AddressExpired(_) | Self::ListenerClosed(_) => EventKinds::LISTENERS,
+            Self::Listening(_) | Self::AddressExpired(_) | Self::ListenerClosed { .. } => {
+                EventKinds::LISTENERS
+            }
         }
     }
 }

@@ -22,8 +22,10 @@ pub trait Notifee: Send + Sync + 'static {
     async fn closed_stream(&self, _swarm: &Swarm, _stream: StreamEvent) {}
     /// An address is bound.
     async fn listen(&self, _swarm: &Swarm, _addr: Multiaddr) {}
-    /// An address is bound no longer.
+    /// An address can be dialled no longer: its listener has ended, or the host has lost it.
     async fn listen_close(&self, _swarm: &Swarm, _addr: Multiaddr) {}
+    /// It was too slow, and so many events were left out before the next one.
+    async fn missed(&self, _swarm: &Swarm, _events: u64) {}
 }
 
 /// Ends the calls to a notifee when it is dropped, or by [`Registration::unregister`].
@@ -56,9 +58,18 @@ impl Swarm {
         let (node, unregistered) = (Arc::downgrade(&self.0), ended.clone());
         self.0.hearers.spawn("notifee", async move {
             let calls = async {
+                let mut known = 0;
                 while let Some(event) = events.next().await {
                     let Some(swarm) = node.upgrade().map(Swarm) else { return };
-                    let call = AssertUnwindSafe(call(&*notifee, &swarm, event)).catch_unwind();
+                    let missed =
+                        events.missed().saturating_sub(std::mem::replace(&mut known, events.missed()));
+                    let calls = async {
+                        if missed > 0 {
+                            notifee.missed(&swarm, missed).await;
+                        }
+                        call(&*notifee, &swarm, event).await;
+                    };
+                    let call = AssertUnwindSafe(calls).catch_unwind();
                     if call.await.is_err() {
                         swarm.0.tasks.note_panic();
                         tracing::error!("A notifee panicked; it is told of the next event all the same.");
@@ -78,7 +89,9 @@ async fn call(notifee: &dyn Notifee, swarm: &Swarm, event: Event) {
         Event::StreamOpened(stream) => notifee.opened_stream(swarm, stream).await,
         Event::StreamClosed(stream) => notifee.closed_stream(swarm, stream).await,
         Event::Listening(addr) => notifee.listen(swarm, addr).await,
-        Event::ListenerClosed(addr) | Event::AddressExpired(addr) => notifee.listen_close(swarm, addr).await,
+        Event::ListenerClosed { addr, .. } | Event::AddressExpired(addr) => {
+            notifee.listen_close(swarm, addr).await
+        }
         Event::Connectedness { .. } | Event::InboundFailed { .. } => {}
     }
 }

@@ -43,10 +43,16 @@ impl BitOr for EventKinds {
 /// Those who have subscribed.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
-    queues: Mutex<Vec<Arc<Queue>>>,
+    queues: Mutex<Queues>,
     /// The kinds that somebody wants.
     wanted: AtomicU8,
     missed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    all: Vec<Arc<Queue>>,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +76,7 @@ impl Queue {
 }
 
 impl Subscribers {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Queue>>> {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,10 +86,12 @@ impl Subscribers {
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>, kinds: EventKinds) -> Events {
-        let queue = Arc::new(Queue { kinds, state: Mutex::default(), more: Notify::new() });
         let mut queues = self.lock();
-        queues.push(Arc::clone(&queue));
-        self.recount(&queues);
+        // After the end there is nothing to wait for.
+        let state = State { closed: queues.closed, ..State::default() };
+        let queue = Arc::new(Queue { kinds, state: Mutex::new(state), more: Notify::new() });
+        queues.all.push(Arc::clone(&queue));
+        self.recount(&queues.all);
         Events { queue, subscribers: Arc::clone(self) }
     }
 
@@ -93,7 +101,7 @@ impl Subscribers {
         if !self.want(kind) {
             return;
         }
-        for queue in self.lock().iter().filter(|queue| queue.kinds.has(kind)) {
+        for queue in self.lock().all.iter().filter(|queue| queue.kinds.has(kind)) {
             let mut state = queue.lock();
             if state.events.len() >= QUEUE {
                 state.events.pop_front();
@@ -112,17 +120,19 @@ impl Subscribers {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().all.len()
     }
 
     /// The events that wait in the fullest queue.
     pub(crate) fn longest(&self) -> usize {
-        self.lock().iter().map(|queue| queue.lock().events.len()).max().unwrap_or(0)
+        self.lock().all.iter().map(|queue| queue.lock().events.len()).max().unwrap_or(0)
     }
 
     /// There will be no more: whoever waits gets what is left, then `None`.
     pub(crate) fn close(&self) {
-        for queue in self.lock().iter() {
+        let mut queues = self.lock();
+        queues.closed = true;
+        for queue in &queues.all {
             queue.lock().closed = true;
             queue.more.notify_one();
         }
@@ -174,8 +184,8 @@ impl Events {
 impl Drop for Events {
     fn drop(&mut self) {
         let mut queues = self.subscribers.lock();
-        queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-        self.subscribers.recount(&queues);
+        queues.all.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        self.subscribers.recount(&queues.all);
     }
 }
 
@@ -222,5 +232,6 @@ mod tests {
         subscribers.close();
         assert!(events.next().await.is_some());
         assert!(events.next().await.is_none());
+        assert!(subscribers.subscribe(EventKinds::ALL).next().await.is_none());
     }
 }

@@ -58,14 +58,11 @@ impl Swarm {
 
     /// Ends the protection by `owner`. Whether others still protect the peer.
     pub fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
-        let (was, left) = self.0.tags.unprotect(peer, owner);
-        if was && !left {
-            // It is idle from now on, not since it was used last.
-            for conn in self.0.to(peer) {
-                conn.0.life.touch();
-            }
+        // It is idle from now on, not since it was used last. First: no check of idleness may come in between.
+        for conn in self.0.to(peer) {
+            conn.0.life.touch();
         }
-        left
+        self.0.tags.unprotect(peer, owner)
     }
 
     /// Whether a peer is protected: by `owner`, or by anybody if there is none given.

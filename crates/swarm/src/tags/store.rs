@@ -3,6 +3,7 @@
 use super::info::{TagError, TagInfo, sum};
 use skep_api::PeerId;
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -70,14 +71,14 @@ impl TagStore {
         Ok(())
     }
 
-    /// Whether there was such a protection, and whether there is another.
-    pub(crate) fn unprotect(&self, peer: &PeerId, owner: &str) -> (bool, bool) {
+    /// Whether there is another protection.
+    pub(crate) fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
         let mut peers = self.lock();
-        let Some(entry) = peers.get_mut(peer) else { return (false, false) };
-        let was = entry.protected_by.remove(owner);
+        let Some(entry) = peers.get_mut(peer) else { return false };
+        entry.protected_by.remove(owner);
         let left = !entry.protected_by.is_empty();
         tidy(&mut peers, peer);
-        (was, left)
+        left
     }
 
     pub(crate) fn is_protected(&self, peer: &PeerId, owner: Option<&str>) -> bool {
@@ -97,10 +98,14 @@ impl TagStore {
 
     /// Some peers with what they have, the most valuable first.
     pub(crate) fn top(&self, max: usize) -> Vec<(PeerId, TagInfo)> {
-        let mut all: Vec<_> = self.lock().iter().map(|(peer, entry)| (*peer, info(entry))).collect();
-        all.sort_by_key(|(peer, info)| (info.protected_by.is_empty(), -i128::from(info.value()), *peer));
-        all.truncate(max);
-        all
+        let peers = self.lock();
+        let rank = |(peer, entry): (&PeerId, &Entry)| {
+            (entry.protected_by.is_empty(), Reverse(sum(&entry.tags)), *peer)
+        };
+        let mut ranked: Vec<_> = peers.iter().map(rank).collect();
+        ranked.sort_unstable();
+        let top = ranked.into_iter().take(max);
+        top.filter_map(|(_, _, peer)| peers.get(&peer).map(|entry| (peer, info(entry)))).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -151,9 +156,8 @@ mod tests {
         store.protect(&peer, "").unwrap();
         assert!(store.is_protected(&peer, None) && store.is_protected(&peer, Some("")));
         assert!(!store.is_protected(&peer, Some("y")));
-        assert_eq!(store.unprotect(&peer, "x"), (true, true));
-        assert_eq!(store.unprotect(&peer, "x"), (false, true));
-        assert_eq!(store.unprotect(&peer, ""), (true, false));
+        assert!(store.unprotect(&peer, "x") && store.unprotect(&peer, "x"));
+        assert!(!store.unprotect(&peer, ""));
         assert!(store.untag(&peer, "a") && store.untag(&peer, "b") && !store.untag(&peer, "b"));
         assert_eq!((store.info(&peer), store.len()), (None, 0));
     }
