@@ -11,13 +11,19 @@ use crate::{
     pipeline::negotiate::{self, Agreed},
     swarm::Inner,
 };
-use skep_api::{Code, muxer::MuxedStream, protocol::InboundStream, resources::LimitExceeded, security::Role};
+use skep_api::{
+    Code,
+    muxer::MuxedStream,
+    protocol::{InboundStream, ProtocolHandler},
+    resources::LimitExceeded,
+    security::Role,
+};
 use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A handler that holds its thread for longer than this is named in the log.
@@ -57,11 +63,28 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     if let Err(limit) = guard.agreed(&protocol, served.handler.keeps_alive(), place) {
         return refuse(&shared, &mut **muxed.lock(), &limit);
     }
-    drop(node);
     let stream = NetStream::new(io, muxed, Arc::clone(&protocol), Role::Listener, guard);
+    match node.runtime_of(&*served.handler).cloned() {
+        Some(runtime) => {
+            node.tasks.spawn_on(Some(&runtime), "handler", handle(shared, served.handler, protocol, stream));
+        }
+        None => {
+            drop(node);
+            handle(shared, served.handler, protocol, stream).await;
+        }
+    }
+}
+
+/// Lets a handler serve a stream.
+async fn handle(
+    shared: Arc<Shared>,
+    handler: Arc<dyn ProtocolHandler>,
+    protocol: Arc<str>,
+    stream: NetStream,
+) {
     let session = Arc::new(ConnSession(Arc::clone(&shared)));
     let inbound = InboundStream::new(Box::new(stream), protocol.to_string(), session);
-    let serving = Watched { serving: served.handler.serve(inbound), protocol: &protocol };
+    let serving = Watched { serving: handler.serve(inbound), protocol: &protocol };
     if let Err(error) = serving.await {
         let error = skep_api::error::chain(&error);
         tracing::debug!(peer = %shared.info.peer, %protocol, %error, "A stream ended with an error.");
@@ -92,8 +115,11 @@ impl<F: Future + ?Sized> Future for Watched<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // Not the runtime's clock, which can be paused.
-        let begun = Instant::now();
+        #[expect(
+            clippy::disallowed_types,
+            reason = "the runtime's clock can be paused, and this is about threads"
+        )]
+        let begun = std::time::Instant::now();
         let result = self.serving.as_mut().poll(cx);
         let took = begun.elapsed();
         if took > SLOW_POLL {
