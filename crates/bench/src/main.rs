@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod blocking;
 mod node;
 mod ops;
 mod protocol;
@@ -29,6 +30,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Stream(#[from] skep::swarm::error::NewStreamError),
     #[error(transparent)]
+    Protocol(#[from] skep::api::protocol::ProtocolError),
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     skep::keep_freed_memory();
     let result = match Cli::parse().mode {
         Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
+        Mode::Blocking(args) => blocking::run(&args),
         Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),
     };
     match result {

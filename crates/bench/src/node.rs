@@ -16,6 +16,11 @@ pub(crate) const STACKS: [&str; 1] = ["tcp-noise-yamux"];
 
 /// A fresh node with its own identity.
 pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
+    Ok(builder(stack)?.build()?)
+}
+
+/// The same, for more to be added.
+pub(crate) fn builder(stack: &str) -> Result<SwarmBuilder, Failure> {
     if !STACKS.contains(&stack) {
         return Err(Failure::Stack { asked: stack.into() });
     }
@@ -24,14 +29,12 @@ pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
     let section = |path: &str| ConfigSection::empty(path);
     // The benchmark opens more of both than a node on the default profile would let one peer have.
     let settings = Settings { max_connections: 100_000, max_inbound_streams: 100_000, ..Settings::default() };
-    let swarm = builder
+    Ok(builder
         .settings(settings)
         .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
         .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
         .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
-        .protocol("bench", Arc::new(Bench))
-        .build()?;
-    Ok(swarm)
+        .protocol("bench", Arc::new(Bench)))
 }
 
 /// A client node and the address that it dials.
