@@ -6,7 +6,7 @@ use std::{
     ops::BitOr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -47,6 +47,7 @@ pub(crate) struct Subscribers {
     /// The kinds that somebody wants.
     wanted: AtomicU8,
     missed: AtomicU64,
+    closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -80,8 +81,11 @@ impl Subscribers {
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>, kinds: EventKinds) -> Events {
-        let queue = Arc::new(Queue { kinds, state: Mutex::default(), more: Notify::new() });
         let mut queues = self.lock();
+        // Who comes after the end waits for nothing.
+        let closed = self.closed.load(Ordering::Relaxed);
+        let state = Mutex::new(State { closed, ..State::default() });
+        let queue = Arc::new(Queue { kinds, state, more: Notify::new() });
         queues.push(Arc::clone(&queue));
         self.recount(&queues);
         Events { queue, subscribers: Arc::clone(self) }
@@ -122,7 +126,9 @@ impl Subscribers {
 
     /// There will be no more: whoever waits gets what is left, then `None`.
     pub(crate) fn close(&self) {
-        for queue in self.lock().iter() {
+        let queues = self.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        for queue in queues.iter() {
             queue.lock().closed = true;
             queue.more.notify_one();
         }
@@ -222,5 +228,6 @@ mod tests {
         subscribers.close();
         assert!(events.next().await.is_some());
         assert!(events.next().await.is_none());
+        assert!(subscribers.subscribe(EventKinds::ALL).next().await.is_none());
     }
 }
