@@ -22,6 +22,24 @@ pub(crate) enum Mode {
     /// The other process of `idle`.
     #[command(hide = true)]
     Acceptor(Acceptor),
+    /// Measure what a handler that blocks its thread does to the pings of other peers, in this process.
+    Blocking(Blocking),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Blocking {
+    /// The stack to measure.
+    #[arg(long, default_value = "tcp-noise-yamux")]
+    pub stack: String,
+    /// How long each of the cases is measured, in seconds.
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    pub secs: Duration,
+    /// Streams whose handlers block at the same time, each for a second at a time.
+    #[arg(long, default_value_t = 1)]
+    pub blockers: usize,
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod blocking;
 mod idle;
 mod node;
 mod ops;
@@ -44,6 +45,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Stream(#[from] skep::swarm::error::NewStreamError),
     #[error(transparent)]
+    Protocol(#[from] skep::api::protocol::ProtocolError),
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Mode::Server(common) => on_runtime(common.workers, async move { server(&common).await }),
         Mode::Idle(args) => on_runtime(args.common.workers, async move { idle::run(&args).await }),
         Mode::Acceptor(args) => on_runtime(args.common.workers, async move { idle::serve(&args).await }),
+        Mode::Blocking(args) => blocking::run(&args),
         Mode::Client(args) => on_runtime(args.common.workers, async move { client(&args).await }),
     };
     match result {

@@ -34,7 +34,8 @@ pub(crate) fn social(stack: &str, peerstore: bool) -> Result<Swarm, Failure> {
     Ok(builder.protocol("ping", ping).protocol("identify", identify).build()?)
 }
 
-fn builder(stack: &str) -> Result<SwarmBuilder, Failure> {
+/// The same, for more to be added.
+pub(crate) fn builder(stack: &str) -> Result<SwarmBuilder, Failure> {
     if !STACKS.contains(&stack) {
         return Err(Failure::Stack { asked: stack.into() });
     }

@@ -107,9 +107,7 @@ impl Scene {
     async fn new() -> Self {
         let (hub, guards) = (MemoryHub::new(), Guards::default());
         let net = Metered::new(Arc::new(transport(&hub)), &guards);
-        let mut dial = DialSettings::default();
-        dial.backoff_entries = 64;
-        dial.negative_entries = 64;
+        let dial = DialSettings { backoff_entries: 64, negative_entries: 64, ..DialSettings::default() };
         let node = usual()
             .transport("memory", Arc::clone(&net) as _)
             .resources("guards", Arc::new(guards.clone()))
@@ -166,12 +164,13 @@ impl Scene {
 
     /// Every other peer dials the node, the others are dialled. The two ends of the connection.
     async fn meet(&self, peer: &Swarm, at: &Multiaddr, n: u64) -> Option<(SwarmConn, SwarmConn)> {
-        let (from, to, addr) = if n % 2 == 0 { (peer, &self.node, &self.at) } else { (&self.node, peer, at) };
+        let dials = n.is_multiple_of(2);
+        let (from, to, addr) = if dials { (peer, &self.node, &self.at) } else { (&self.node, peer, at) };
         let dialled = from.dial_addr(&addr.clone().with(Protocol::P2p(to.peer_id()))).await.ok()?;
         // A moment later at the other end, if the pruner lets it live.
         sleep(Duration::from_millis(3)).await;
         let accepted = to.connection(&from.peer_id())?;
-        Some(if n % 2 == 0 { (accepted, dialled) } else { (dialled, accepted) })
+        Some(if dials { (accepted, dialled) } else { (dialled, accepted) })
     }
 
     fn tables_are_bounded(&self) {

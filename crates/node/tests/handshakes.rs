@@ -21,7 +21,7 @@ use skep::{
         transport::{Link, Transport},
     },
     swarm::{
-        Settings,
+        DialSettings, RetryConfig, Settings,
         events::{Event, Events},
     },
     transport_memory::{Config, MemoryHub, MemoryTransport},
@@ -94,19 +94,21 @@ impl Scene {
         let net = Metered::new(transport, &guards);
         // Who is silent is given up soon, where time is real.
         let settings = Settings { upgrade_timeout: DurationText(PATIENCE), ..Settings::default() };
-        let mut dial = skep::swarm::DialSettings::default();
-        dial.local_timeout = DurationText(PATIENCE);
-        dial.public_timeout = DurationText(PATIENCE);
-        dial.backoff_entries = 64;
-        dial.negative_entries = 64;
-        // As fast as it goes.
-        dial.max_per_second = 1_000_000;
+        let dial = DialSettings {
+            local_timeout: DurationText(PATIENCE),
+            public_timeout: DurationText(PATIENCE),
+            backoff_entries: 64,
+            negative_entries: 64,
+            // As fast as it goes.
+            max_per_second: 100_000,
+            ..DialSettings::default()
+        };
         let node = builder
             .transport("net", Arc::clone(&net) as _)
             .resources("guards", Arc::new(guards.clone()))
             .settings(settings)
             .dial(dial)
-            .retry(skep::swarm::RetryConfig { max_retries: 0, ..Default::default() })
+            .retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .build()
             .unwrap();
         let bound = node.listen(&at.parse().unwrap()).await.unwrap()[0].clone();

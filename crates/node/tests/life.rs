@@ -288,7 +288,6 @@ async fn a_peer_that_has_vanished_is_dead_after_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_slow_is_not_dead() {
     let hub = MemoryHub::new();
-    let (peer, at) = listener(&hub).await;
     let settings = Settings {
         dead_after: DurationOrNever::secs(60),
         upgrade_timeout: DurationText::secs(300),
@@ -302,6 +301,8 @@ async fn a_peer_that_is_slow_is_not_dead() {
     };
     // One way; a probe at 30 s is answered at 56 s.
     let sim = Sim::with_latency(&hub, Duration::from_secs(13));
+    let peer = on(&sim).settings(settings.clone()).build().unwrap();
+    let at = peer.listen(&"/memory/0".parse().unwrap()).await.unwrap().remove(0);
     let node = on(&sim).settings(settings).dial(dial).build().unwrap();
     let conn = node.dial_addr(&at).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3600)).await;

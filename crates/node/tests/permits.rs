@@ -291,7 +291,9 @@ impl Scene {
                 self.node.guards.deny_peers.store(peers, Ordering::SeqCst);
             }
             Step::Time(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-            Step::Drain => drop(self.node.swarm.drain(Duration::from_secs(2)).await),
+            Step::Drain => {
+                self.node.swarm.drain(Duration::from_secs(2)).await;
+            }
         }
     }
 

@@ -12,18 +12,27 @@ use async_trait::async_trait;
 use skep::{
     DialOptions, Swarm,
     api::{
-        ConfigSection, Multiaddr,
+        CloseReason, ConfigSection, Multiaddr, PeerId,
         multiaddr::Protocol,
         transport::{Link, Listener, Transport, TransportCapabilities, TransportError},
     },
-    swarm::ShutdownReport,
+    swarm::{ShutdownReport, events::Notifee},
     transport_memory::{Config, MemoryHub, MemoryTransport},
 };
-use std::{collections::BTreeMap, fs, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use support::{
     from_env, layers,
     lively::{Lively, Net},
-    sim::{Sim, on, public},
+    sim::{Sim, listener, on, public},
 };
 use tokio::{
     runtime::{Builder, Handle},
@@ -199,6 +208,34 @@ fn at_any_moment_over_memory() {
         });
         assert_eq!(runtime.metrics().num_alive_tasks(), 0, "tasks after point {n}, {way:?}");
     }
+}
+
+/// Takes its time over each end of a connection.
+#[derive(Default)]
+struct Slow(AtomicUsize);
+
+#[async_trait]
+impl Notifee for Slow {
+    async fn disconnected(&self, _: &Swarm, _: u64, _: PeerId, _: CloseReason) {
+        sleep(Duration::from_millis(10)).await;
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notifee_hears_the_last_event_and_holds_nothing_up() {
+    let hub = MemoryHub::new();
+    let (node, at) = listener(&hub).await;
+    let told = Arc::new(Slow::default());
+    node.register_notifee(Arc::clone(&told) as _).forever();
+    let peer = on(&Sim::new(&hub)).build().unwrap();
+    for _ in 0..3 {
+        peer.dial_addr_with(&at, DialOptions::default().always()).await.unwrap();
+    }
+    let report = node.shutdown(LIMIT).await;
+    assert!(report.forced.is_empty() && report.elapsed < Duration::from_secs(1), "{report:?}");
+    assert_eq!(told.0.load(Ordering::SeqCst), 3);
+    assert!(node.events().next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

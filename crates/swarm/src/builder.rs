@@ -30,7 +30,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, AtomicUsize},
 };
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 /// Collects the layers of a node.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub struct SwarmBuilder {
     settings: Settings,
     dial: DialSettings,
     retry: RetryConfig,
+    handler_runtime: Option<Handle>,
 }
 
 /// A stack that cannot carry a connection.
@@ -80,6 +81,7 @@ impl SwarmBuilder {
             settings: Settings::default(),
             dial: DialSettings::default(),
             retry: RetryConfig::default(),
+            handler_runtime: None,
         }
     }
 
@@ -195,6 +197,16 @@ impl SwarmBuilder {
         self
     }
 
+    /// Runs protocol handlers, and notifees, on a runtime of their own. One that blocks its thread then holds up others of
+    /// these at most, never the node: connections, handshakes, and what only watches a connection, such as ping
+    /// ([`ProtocolHandler::keeps_alive`] is false), stay where they are. It costs the threads, and one thread waking
+    /// another for each message that a handler waits for. The runtime must outlive the node.
+    #[must_use]
+    pub fn handler_runtime(mut self, runtime: Handle) -> Self {
+        self.handler_runtime = Some(runtime);
+        self
+    }
+
     /// Adds a protocol handler.
     #[must_use]
     pub fn protocol(mut self, name: &str, object: Arc<dyn ProtocolHandler>) -> Self {
@@ -238,6 +250,7 @@ impl SwarmBuilder {
             hearers: Tasks::default(),
             handlers,
             meters,
+            handler_runtime: self.handler_runtime,
             connections: Mutex::default(),
             listeners: Mutex::default(),
             total: AtomicUsize::new(0),

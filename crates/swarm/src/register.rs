@@ -147,7 +147,8 @@ impl Inner {
         for handler in self.handlers.snapshot().distinct() {
             let session = Arc::new(ConnSession(Arc::clone(shared)));
             let cut = shared.cut.clone();
-            self.tasks.spawn("connected", async move {
+            let runtime = self.runtime_of(&*handler).cloned();
+            self.tasks.spawn_on(runtime.as_ref(), "connected", async move {
                 let _ = cut.run_until_cancelled(handler.connected(session)).await;
             });
         }

@@ -19,7 +19,8 @@ pub struct ShutdownReport {
 
 impl Swarm {
     /// Ends the node: listeners stop, connections are closed with [`Code::SHUTDOWN`], every task is joined. What
-    /// has not ended within `limit` is aborted and named in the report.
+    /// has not ended within `limit` is aborted and named in the report. A task that blocks its thread cannot be aborted:
+    /// after a second more it is left behind, and named like the others.
     pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
         let begun = Instant::now();
         self.0.tasks.cancelled().cancel();

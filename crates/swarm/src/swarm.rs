@@ -31,7 +31,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// A running node. Cheap to clone; the node ends with [`Swarm::shutdown`].
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) dialer: Dialer,
     pub(crate) handlers: Handlers,
     pub(crate) meters: Arc<Meters>,
+    /// Where handlers run that do the application's work; with the rest of the node if there is none.
+    pub(crate) handler_runtime: Option<Handle>,
     pub(crate) connections: Mutex<HashMap<PeerId, Vec<SwarmConn>>>,
     /// How many of these there are.
     pub(crate) total: AtomicUsize,
@@ -336,6 +338,11 @@ impl Swarm {
 }
 
 impl Inner {
+    /// Where a handler runs, if not with the rest of the node.
+    pub(crate) fn runtime_of(&self, handler: &dyn ProtocolHandler) -> Option<&Handle> {
+        self.handler_runtime.as_ref().filter(|_| handler.keeps_alive())
+    }
+
     pub(crate) fn emit(&self, event: &Event) {
         self.events.emit(event);
     }

@@ -14,7 +14,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -55,7 +55,17 @@ impl Tasks {
     }
 
     pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.inner.spawn(name, Box::pin(task));
+        self.inner.spawn(None, name, Box::pin(task));
+    }
+
+    /// Spawns a task on a runtime, or on that of the caller.
+    pub(crate) fn spawn_on(
+        &self,
+        runtime: Option<&Handle>,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.inner.spawn(runtime, name, Box::pin(task));
     }
 
     /// Fires when shutdown begins.
@@ -140,12 +150,17 @@ struct Shared(Arc<Inner>);
 
 impl Spawn for Shared {
     fn spawn(&self, name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.0.spawn(name, task);
+        self.0.spawn(None, name, task);
     }
 }
 
 impl Inner {
-    fn spawn(self: &Arc<Self>, name: &'static str, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    fn spawn(
+        self: &Arc<Self>,
+        runtime: Option<&Handle>,
+        name: &'static str,
+        task: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let token = {
             let mut running = self.lock();
@@ -158,12 +173,16 @@ impl Inner {
         };
         let listed = Listed { inner: Arc::clone(self), id, _token: token };
         // Not locked while spawning: a runtime that ends drops the task at once, which takes it off the list.
-        let handle = tokio::spawn(async move {
+        let run = async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 listed.inner.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(task = name, "A task panicked; what it served has ended, the node goes on.");
             }
-        });
+        };
+        let handle = match runtime {
+            Some(runtime) => runtime.spawn(run),
+            None => tokio::spawn(run),
+        };
         if let Some((_, slot)) = self.lock().tasks.get_mut(&id) {
             *slot = Some(handle.abort_handle());
         }

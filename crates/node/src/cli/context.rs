@@ -10,6 +10,7 @@ use skep_swarm::{
     registry::Registry,
 };
 use std::ffi::OsStr;
+use tokio::runtime::{self, Runtime};
 
 /// The command line's part that is not the command.
 #[derive(Debug)]
@@ -27,6 +28,28 @@ pub(crate) struct Node {
     pub profile: Profile,
     /// What is spawned here ends with the node.
     pub tasks: TaskScope,
+    /// Where the handlers run that do an application's work, if one is linked.
+    _handlers: Option<HandlerThreads>,
+}
+
+/// Threads of their own for handlers: one that blocks its thread holds up no connection.
+#[derive(Debug)]
+struct HandlerThreads(Option<Runtime>);
+
+impl HandlerThreads {
+    fn start() -> Result<Self, Failure> {
+        let runtime = runtime::Builder::new_multi_thread().thread_name("skep-handlers").enable_all().build();
+        Ok(Self(Some(runtime.map_err(|e| Failure::Io("start the runtime of the handlers".into(), e))?)))
+    }
+}
+
+impl Drop for HandlerThreads {
+    fn drop(&mut self) {
+        // One that is still blocked is not waited for.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Context {
@@ -67,13 +90,19 @@ impl Context {
         let builder = SwarmBuilder::new(key::load(&profile.identity()?)?).metrics(metrics);
         let tasks = builder.build_cx().tasks.clone();
         let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
+        let apart = assembly.stack.protocols.iter().any(|protocol| protocol.object.keeps_alive());
+        let handlers = apart.then(HandlerThreads::start).transpose()?;
+        let builder = match handlers.iter().find_map(|threads| threads.0.as_ref()) {
+            Some(runtime) => builder.handler_runtime(runtime.handle().clone()),
+            None => builder,
+        };
         let swarm = builder
             .stack(assembly.stack.clone())
             .settings(assembly.settings.clone())
             .dial(assembly.dial.clone())
             .retry(assembly.retry.clone())
             .build()?;
-        Ok(Node { swarm, assembly, profile, tasks })
+        Ok(Node { swarm, assembly, profile, tasks, _handlers: handlers })
     }
 }
 

@@ -108,9 +108,12 @@ struct Told;
 
 impl Notifee for Told {}
 
+/// Makes the transport of a node.
+pub(crate) type MakeTransport = Arc<dyn Fn(&SwarmBuilder) -> Arc<dyn Transport>>;
+
 /// Where nodes meet.
 pub(crate) struct Net {
-    pub(crate) transport: Arc<dyn Fn(&SwarmBuilder) -> Arc<dyn Transport>>,
+    pub(crate) transport: MakeTransport,
     pub(crate) at: Multiaddr,
     /// The size of what is moved.
     pub(crate) bulk: u64,

@@ -5,7 +5,7 @@ use super::{
     streams::{NoStream, StreamGuard},
 };
 use crate::{
-    handlers::Served,
+    handlers::{Place, Served},
     muxed::Muxed,
     net_stream::NetStream,
     permits::total_inbound,
@@ -62,8 +62,7 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     let agreed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(agree(&node, stream));
     let Some((served, protocol, io, muxed)) = agreed.await else { return };
     muxed.lock().agreed(&protocol);
-    // Held until the handler has returned, whatever becomes of the stream meanwhile.
-    let _place = match served.place(shared.id, shared.info.peer) {
+    let place = match served.place(shared.id, shared.info.peer) {
         Ok(place) => place,
         Err(limit) => {
             log_refusal(&shared, &limit);
@@ -74,8 +73,26 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
         log_refusal(&shared, &limit);
         return muxed.lock().reset(Code::RESOURCE_LIMIT);
     }
-    drop(node);
     let stream = NetStream::new(io, muxed, Arc::clone(&protocol), Role::Listener, guard);
+    match node.runtime_of(&*served.handler).cloned() {
+        Some(runtime) => {
+            node.tasks.spawn_on(Some(&runtime), "handler", handle(shared, served, place, protocol, stream));
+        }
+        None => {
+            drop(node);
+            handle(shared, served, place, protocol, stream).await;
+        }
+    }
+}
+
+/// Lets a handler serve a stream. Its place is held until it has returned, whatever becomes of the stream meanwhile.
+async fn handle(
+    shared: Arc<Shared>,
+    served: Served,
+    _place: Option<Place>,
+    protocol: Arc<str>,
+    stream: NetStream,
+) {
     let session = Arc::new(ConnSession(Arc::clone(&shared)));
     let inbound = InboundStream::new(Box::new(stream), protocol.to_string(), session);
     let serving = Watched { serving: served.handler.serve(inbound), served: &served, protocol: &protocol };

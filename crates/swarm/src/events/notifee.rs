@@ -56,7 +56,7 @@ impl Swarm {
         let mut events = self.events_of(EventKinds::ALL);
         let ended = CancellationToken::new();
         let (node, unregistered) = (Arc::downgrade(&self.0), ended.clone());
-        self.0.hearers.spawn("notifee", async move {
+        self.0.hearers.spawn_on(self.0.handler_runtime.as_ref(), "notifee", async move {
             let calls = async {
                 let mut known = 0;
                 while let Some(event) = events.next().await {
