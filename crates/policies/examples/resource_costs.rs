@@ -8,13 +8,8 @@ use skep_api::{
     security::Role,
 };
 use skep_policies::resources::scoped::{Config, CountLimit, Machine, Scoped};
-use std::{
-    error::Error,
-    net::Ipv4Addr,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{error::Error, net::Ipv4Addr, sync::Arc, thread, time::Duration};
+use tokio::time::Instant;
 
 const ROUNDS: usize = 50;
 const STEPS: u32 = 500;
