@@ -172,7 +172,7 @@ impl Inner {
         }
         self.meters.connection_closed(&shared.info, shared.opened_at, &reason);
         // Whoever waits for the end finds it off the table.
-        shared.reason.send_replace(Some(reason.clone()));
+        shared.known.set_end(reason.clone());
         self.emit(&Event::Disconnected { id: shared.id, peer, reason });
         self.emit_change(peer, before, now);
         drop(connections);

@@ -31,7 +31,7 @@ impl Inner {
         let Some(store) = &self.stack.peerstore else { return };
         let peer = conn.info.peer;
         store.object.reclass(&peer, Ttl::Connected, Ttl::RecentlyConnected);
-        if let Some(info) = &*conn.peer_info.borrow() {
+        if let Some(info) = conn.known.info() {
             let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
             store.object.add_addrs(&peer, &addrs, Ttl::For(AFTER));
         }

@@ -1,5 +1,6 @@
 //! A registered connection: the handle, and what its one task shares with it.
 
+mod known;
 mod life;
 mod open;
 mod run;
@@ -21,6 +22,7 @@ use crate::{
     pipeline::upgrade::{ConnectionInfo, Established},
     swarm::Inner,
 };
+use known::Known;
 use life::Life;
 use skep_api::{
     CloseReason, Code, PeerId, address,
@@ -35,7 +37,7 @@ use std::{
     time::Duration,
 };
 use streams::Streams;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A handle to one connection, cheap to clone. Dropping it does not close the connection.
@@ -51,12 +53,11 @@ pub(crate) struct Shared {
     pub(crate) conn: Arc<dyn MuxedConn>,
     /// Cuts the connection off when an orderly close takes too long.
     pub(crate) cut: CancellationToken,
-    pub(crate) reason: watch::Sender<Option<CloseReason>>,
     /// What closing this side gave as its reason, so that the end of the driver is told as ours.
     closing: Mutex<Option<CloseReason>>,
     pub(crate) streams: Streams,
     pub(crate) life: Life,
-    pub(crate) peer_info: watch::Sender<Option<PeerInfo>>,
+    pub(crate) known: Known,
     pub(crate) node: Weak<Inner>,
 }
 
@@ -133,23 +134,23 @@ impl SwarmConn {
     /// Why it ended, if it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.0.reason.borrow().clone()
+        self.0.known.end().cloned()
     }
 
     /// What the peer said about itself, once identify has run.
     #[must_use]
     pub fn peer_info(&self) -> Option<PeerInfo> {
-        self.0.peer_info.borrow().clone()
+        self.0.known.info().as_deref().cloned()
     }
 
     /// Waits until the peer has said about itself what [`SwarmConn::peer_info`] gives; `None` if the connection ends
     /// before. Without a protocol that asks, such as identify, this waits for the end.
     pub async fn identified(&self) -> Option<PeerInfo> {
-        let mut info = self.0.peer_info.subscribe();
-        tokio::select! {
-            found = info.wait_for(Option::is_some) => found.ok()?.clone(),
-            _ = self.closed() => None,
-        }
+        let look = |known: &Known| match known.info() {
+            Some(info) => Some(Some(info.as_ref().clone())),
+            None => known.end().map(|_| None),
+        };
+        self.0.known.wait(look).await
     }
 
     /// Whether it leads through a relay, which limits its bytes and its time.
@@ -167,16 +168,12 @@ impl SwarmConn {
     /// Whether it is still registered.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.reason.borrow().is_none()
+        self.0.known.end().is_none()
     }
 
     /// Waits for the end of the connection and says why it came.
     pub async fn closed(&self) -> CloseReason {
-        let mut reason = self.0.reason.subscribe();
-        match reason.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_else(|| CloseReason::local(Code::NONE)),
-            Err(_) => CloseReason::local(Code::NONE),
-        }
+        self.0.known.wait(|known| known.end().cloned()).await
     }
 
     /// Closes the connection in order, and cuts it off after `[swarm] close_timeout`. Returns when it is gone;
@@ -268,11 +265,10 @@ impl Shared {
             opened_at,
             conn: Arc::clone(&established.muxed.conn),
             cut: CancellationToken::new(),
-            reason: watch::Sender::new(None),
             closing: Mutex::new(None),
             streams: Streams::new(settings.max_inbound_streams, settings.max_outbound_streams, scope),
             life: Life::new(opened_at),
-            peer_info: watch::Sender::new(None),
+            known: Known::default(),
             node: Arc::downgrade(node),
         }
     }

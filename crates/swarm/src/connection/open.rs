@@ -34,11 +34,10 @@ impl Shared {
         let handlers = node.handlers.snapshot();
         let keeps_alive = protocols.iter().any(|protocol| handlers.keeps_alive(protocol));
         drop(handlers);
-        let mut ended = self.reason.subscribe();
         let guard = tokio::select! {
             biased;
             // Whoever waits for room on a connection that is gone waits for nothing.
-            _ = ended.wait_for(Option::is_some) => return Err(closed()),
+            () = self.known.wait(|known| known.end().map(|_| ())) => return Err(closed()),
             place = self.place(&node, keeps_alive, deadline) => place?,
         };
         let begun = Instant::now();

@@ -45,7 +45,7 @@ impl Session for ConnSession {
         if let Some(node) = self.0.node.upgrade() {
             node.remember_info(&self.0, &info);
         }
-        self.0.peer_info.send_replace(Some(info));
+        self.0.known.set_info(info);
     }
 
     async fn open(&self, protocols: &[String]) -> Result<Box<dyn NegotiatedStream>, ProtocolError> {

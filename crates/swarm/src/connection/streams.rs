@@ -11,7 +11,6 @@ use skep_api::{
     security::Role,
 };
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,7 +39,8 @@ pub(crate) struct Streams {
 
 #[derive(Debug, Default)]
 struct State {
-    open: BTreeMap<u64, Entry>,
+    /// In the order of their numbers.
+    open: Vec<Entry>,
     last: u64,
     inbound: u32,
     closed: bool,
@@ -49,6 +49,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
+    id: u64,
     role: Role,
     protocol: Option<Arc<str>>,
     since: Instant,
@@ -80,6 +81,21 @@ pub(crate) enum NoStream {
     Limit(LimitExceeded),
 }
 
+impl State {
+    fn find(&self, id: u64) -> Option<usize> {
+        self.open.binary_search_by_key(&id, |entry| entry.id).ok()
+    }
+
+    fn take(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.find(id).map(|at| self.open.remove(at));
+        if self.open.is_empty() {
+            // A connection at rest keeps nothing of its busy times.
+            self.open = Vec::new();
+        }
+        entry
+    }
+}
+
 impl Streams {
     pub(super) fn new(max_inbound: u32, max_outbound: u32, scope: Option<Box<dyn ConnectionScope>>) -> Self {
         Self {
@@ -99,8 +115,8 @@ impl Streams {
 
     /// Those that are open now.
     pub(super) fn list(&self) -> Vec<StreamInfo> {
-        let info = |(id, entry): (&u64, &Entry)| StreamInfo {
-            id: *id,
+        let info = |entry: &Entry| StreamInfo {
+            id: entry.id,
             role: entry.role,
             protocol: entry.protocol.clone(),
             age: entry.since.elapsed(),
@@ -165,8 +181,7 @@ impl Shared {
         }
         state.last = state.last.saturating_add(1);
         let (id, since) = (state.last, Instant::now());
-        let entry = Entry { role, protocol: None, since, keeps_alive, scope, _room: room };
-        state.open.insert(id, entry);
+        state.open.push(Entry { id, role, protocol: None, since, keeps_alive, scope, _room: room });
         if keeps_alive {
             self.streams.busy.fetch_add(1, Ordering::AcqRel);
         }
@@ -202,14 +217,14 @@ impl Shared {
             state.closed = true;
             (std::mem::take(&mut state.open), state.scope.take())
         };
-        for (id, entry) in open {
-            self.left(id, &entry);
+        for entry in open {
+            self.left(&entry);
         }
         drop(scope);
     }
 
     /// A stream has left the table.
-    fn left(&self, id: u64, entry: &Entry) {
+    fn left(&self, entry: &Entry) {
         if entry.role == Role::Dialer {
             self.streams.room.add_permits(1);
         }
@@ -217,7 +232,7 @@ impl Shared {
             self.no_longer_busy();
         }
         if let Some(protocol) = &entry.protocol {
-            self.tell(Event::StreamClosed, id, entry.role, protocol);
+            self.tell(Event::StreamClosed, entry.id, entry.role, protocol);
         }
     }
 
@@ -249,7 +264,7 @@ impl StreamGuard {
     pub(super) fn agreed(&self, protocol: &Arc<str>, keeps_alive: bool) -> Result<(), LimitExceeded> {
         let mut state = self.conn.streams.lock();
         // The connection may have ended meanwhile.
-        let Some(entry) = state.open.get_mut(&self.id) else { return Ok(()) };
+        let Some(entry) = state.find(self.id).and_then(|at| state.open.get_mut(at)) else { return Ok(()) };
         if let Some(scope) = &mut entry.scope {
             scope.set_protocol(protocol)?;
         }
@@ -270,8 +285,9 @@ impl StreamGuard {
 
     /// The stream was reset by the peer, or lost with its connection.
     pub(crate) fn failed(&self) {
-        let mut state = self.conn.streams.lock();
-        if state.open.get_mut(&self.id).is_some_and(|entry| entry.role == Role::Dialer) {
+        let state = self.conn.streams.lock();
+        let entry = state.find(self.id).and_then(|at| state.open.get(at));
+        if entry.is_some_and(|entry| entry.role == Role::Dialer) {
             self.conn.streams.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -288,12 +304,12 @@ impl StreamGuard {
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         let mut state = self.conn.streams.lock();
-        let Some(entry) = state.open.remove(&self.id) else { return };
+        let Some(entry) = state.take(self.id) else { return };
         if entry.role == Role::Listener {
             state.inbound = state.inbound.saturating_sub(1);
         }
         // Under the lock, so that it comes before the end of the connection does.
-        self.conn.left(self.id, &entry);
+        self.conn.left(&entry);
     }
 }
 
