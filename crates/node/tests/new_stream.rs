@@ -392,9 +392,11 @@ async fn a_stream_counts_until_its_handler_has_returned() {
     peer.add_handler(Arc::new(Slow(Arc::clone(&served)))).unwrap();
     // Whoever connects anew and anew gets no more than its share of the handler.
     for _ in 0..5 {
+        let mut held = Vec::new();
         for _ in 0..2 {
             let mut stream = node.new_stream(peer.peer_id(), &["/test/slow/1".into()]).await.unwrap();
             stream.write_all(b"x").await.unwrap();
+            held.push(stream);
         }
         tokio::time::sleep(MS).await;
         node.close_peer(&peer.peer_id(), Code::NONE).await;
