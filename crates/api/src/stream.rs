@@ -27,6 +27,9 @@ pub enum StreamError {
     /// Writing after `finish`, or on a stream whose sending side has ended.
     #[error("the sending side of the stream is finished")]
     Finished,
+    /// There was nothing to read, or no room to write, until the deadline. The stream goes on.
+    #[error("the deadline of the stream has passed")]
+    DeadlineExceeded,
     /// The connection under the stream ended.
     #[error("the connection under the stream ended: {0}")]
     ConnectionLost(CloseReason),
@@ -45,6 +48,7 @@ impl From<StreamError> for io::Error {
         let kind = match &error {
             StreamError::Reset { .. } => io::ErrorKind::ConnectionReset,
             StreamError::Stopped { .. } | StreamError::Finished => io::ErrorKind::BrokenPipe,
+            StreamError::DeadlineExceeded => io::ErrorKind::TimedOut,
             StreamError::ConnectionLost(_) => io::ErrorKind::ConnectionAborted,
         };
         Self::new(kind, error)

@@ -317,7 +317,11 @@ fn row(snapshot: &Snapshot) -> Row {
 
 #[tokio::test]
 async fn the_page_has_every_metric_and_no_other() {
-    let (_node, sink) = node(&MemoryHub::new());
+    let sink = Sink::new();
+    let builder = sim::on_with(&sim::Sim::new(&MemoryHub::new()), layers_with(builder(&sink)));
+    let section = ConfigSection::empty("resources.scoped");
+    let scoped = (skep::policies::resources::scoped::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let _node = builder.resources("scoped", scoped).build().unwrap();
     let mut there: Vec<_> = sink.gather().iter().map(row).collect();
     there.sort();
     assert_eq!(documented(), there);
@@ -380,4 +384,24 @@ fn an_address_that_cannot_be_is_told_with_advice() {
     let wrong = output(&["run", "--metrics", "9100"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("such as 127.0.0.1:9100"), "{}", text(&wrong.stderr));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_resource_manager_denies_is_counted_by_kind() {
+    let (hub, sink) = (MemoryHub::new(), Sink::new());
+    let builder = sim::on_with(&sim::Sim::new(&hub), layers_with(builder(&sink)));
+    let table = serde_json::json!({ "limits": { "peer": { "connections": 1 } } });
+    let section = ConfigSection::from_table("resources.scoped", table.as_object().unwrap().clone());
+    let scoped = (skep::policies::resources::scoped::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let node = builder.resources("scoped", scoped).build().unwrap();
+    let (_peer, at) = sim::listener(&hub).await;
+    node.dial_addr(&at).await.unwrap();
+    node.dial_addr_with(&at, DialOptions::default().always()).await.unwrap_err();
+    let system = r#"{scope="system",resource="connections_outbound"} 1"#;
+    assert!(lines(&sink, "skep_resources_in_use").iter().any(|line| line == system));
+    let denied = r#"{scope="peer",resource="connections"} 1"#;
+    assert_eq!(lines(&sink, "skep_resources_denied_total"), [denied]);
+    assert!(
+        lines(&sink, "skep_resources_limit").iter().any(|line| line.starts_with(r#"{scope="transient""#))
+    );
 }

@@ -426,3 +426,39 @@ async fn a_function_serves_a_protocol() {
     stream.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "HELLO");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_wait_and_not_the_stream() {
+    let (node, peer) = pair(Settings::default()).await;
+    let mut stream = echo(&node, peer.peer_id()).await.unwrap();
+    works(&mut stream).await;
+    let begun = tokio::time::Instant::now();
+    stream.set_deadline(Some(begun + Duration::from_secs(2)));
+    let error = stream.read_u8().await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed().as_secs()), (std::io::ErrorKind::TimedOut, 2));
+    let told = skep::api::stream::StreamError::of(&error);
+    assert_eq!(told, Some(&skep::api::stream::StreamError::DeadlineExceeded));
+    // What need not wait is no matter of deadlines.
+    stream.write_all(b"y").await.unwrap();
+    stream.set_read_deadline(Some(begun + Duration::from_secs(60)));
+    assert_eq!(stream.read_u8().await.unwrap(), b'y');
+    stream.set_deadline(None);
+
+    // A writer whose peer does not read.
+    peer.set_stream_handler("/test/deaf/1", |inbound: InboundStream| async move {
+        let _held = inbound;
+        std::future::pending::<()>().await;
+    })
+    .unwrap();
+    let mut deaf = node.new_stream(peer.peer_id(), &["/test/deaf/1".into()]).await.unwrap();
+    deaf.set_write_deadline(Some(tokio::time::Instant::now() + Duration::from_secs(3)));
+    let block = vec![0; 64 << 10];
+    let error = loop {
+        if let Err(error) = deaf.write_all(&block).await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert!(deaf.is_operational());
+    works(&mut stream).await;
+}

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use skep::{
     DialOptions, Swarm,
     api::{
-        CloseReason, Code, Multiaddr, PeerId, Side,
+        CloseReason, Code, ConfigSection, Multiaddr, PeerId, Side,
         peerstore::Ttl,
         security::Role,
         transport::{Incoming, Link, Listener, RawLink, Transport, TransportCapabilities, TransportError},
@@ -376,4 +376,42 @@ async fn a_listener_on_all_interfaces_tells_which_addresses_come_and_go() {
     assert_eq!(node.listen_addrs(), *moving.0.lock().unwrap());
     // It can be ended by an address that it has by now.
     assert!(node.remove_listener(&addr("/ip4/192.0.2.3/tcp/1")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_resource_manager_denies_is_told_at_both_ends() {
+    let hub = MemoryHub::new();
+    let at = Sim::new(&hub);
+    let builder = on(&at);
+    let table = serde_json::json!({ "limits": { "peer": { "connections": 1, "streams_inbound": 1 } } });
+    let section = ConfigSection::from_table("resources.scoped", table.as_object().unwrap().clone());
+    let scoped = (skep::policies::resources::scoped::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let peer = builder.resources("scoped", Arc::clone(&scoped)).build().unwrap();
+    let addr = peer.listen(&"/memory/0".parse().unwrap()).await.unwrap().remove(0);
+    let mut events = peer.events();
+    let node = on(&Sim::new(&hub)).build().unwrap();
+    let first = node.dial_addr(&addr).await.unwrap();
+    let again = node.dial_addr_with(&addr, DialOptions::default().always()).await.unwrap().connection;
+    assert_eq!(again.closed().await, CloseReason::remote(Code::RESOURCE_LIMIT));
+    let error =
+        event(&mut events, |e| if let Event::InboundFailed { error, .. } = e { Some(error) } else { None });
+    let text = skep::api::error::chain(&*error.await);
+    assert!(text.contains("1 of 1 in use; raise `resources.scoped.limits.peer.connections`"), "{text}");
+
+    let mut held = first.open_stream(&[ECHO.into()]).await.unwrap();
+    held.write_all(b"x").await.unwrap();
+    held.read_u8().await.unwrap();
+    let mut more = first.open_stream(&[ECHO.into()]).await.unwrap();
+    more.write_all(b"x").await.unwrap();
+    let error = more.read_u8().await.unwrap_err();
+    let code = skep::api::stream::StreamError::Reset { by: Side::Remote, code: Code::RESOURCE_LIMIT };
+    assert_eq!(skep::api::stream::StreamError::of(&error), Some(&code));
+    // What ends is given back at once, and nothing is kept.
+    drop((held, more));
+    tokio::time::sleep(MS).await;
+    echo_works(&first).await;
+    first.close(Code::NONE).await;
+    tokio::time::sleep(MS).await;
+    let held = scoped.usage(100).into_iter().filter(|row| row.current > 0).count();
+    assert_eq!(held, 0, "{:?}", scoped.usage(100));
 }

@@ -8,6 +8,7 @@
 mod bytes;
 mod gate;
 mod resolver;
+mod resources;
 mod scrape;
 mod stream;
 mod timed;

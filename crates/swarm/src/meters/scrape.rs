@@ -1,5 +1,6 @@
 //! What is looked at when metrics are read: the node as it is at that moment.
 
+use super::resources::Resources;
 use crate::{Metrics, dial::DialState, swarm::Swarm};
 use skep_api::{
     metrics::{Counter, Gauge, Instrument, Sink, Values},
@@ -20,6 +21,11 @@ struct Gauges {
     listeners: Gauge,
     peerstore: [Gauge; 3],
     dials: Dials,
+    subscribers: Gauge,
+    waiting: Gauge,
+    missed: Counter,
+    tagged: Gauge,
+    resources: Option<Resources>,
 }
 
 /// The gauges of its dialler.
@@ -78,6 +84,8 @@ impl Gauges {
         let entries = ["peers", "addresses", "records"];
         let peerstore = by(sink, "skep_peerstore_entries", "What the peer store has.", ("what", &entries));
         let plain = |name, help| plain(sink, name, help);
+        let missed = "Events that subscribers were too slow for.";
+        let resources = node.stack().resources.as_ref();
         let permits = "Permits in use: connections, and handshakes under way.";
         Self {
             inbound: connections("inbound"),
@@ -94,6 +102,11 @@ impl Gauges {
             listeners: plain("skep_listeners", "Listeners that are bound."),
             peerstore: entries.map(peerstore),
             dials: Dials::new(sink, &node.dial_state()),
+            subscribers: plain("skep_event_subscribers", "Subscribers to events."),
+            waiting: plain("skep_events_waiting", "Events that wait for the slowest subscriber."),
+            missed: sink.counters(Instrument::new("skep_events_missed", missed)).with(&[]),
+            tagged: plain("skep_tagged_peers", "Peers with tags or protections."),
+            resources: resources.map(|resources| Resources::new(sink, &resources.object)),
         }
     }
 
@@ -112,6 +125,13 @@ impl Gauges {
         set(addrs, now.peerstore.addrs);
         set(records, now.peerstore.records);
         self.dials.set(&now.dials);
+        set(&self.subscribers, now.metrics.subscribers);
+        set(&self.waiting, now.metrics.waiting_events);
+        self.missed.raise_to(now.metrics.missed_events);
+        set(&self.tagged, now.metrics.tagged_peers);
+        if let Some(resources) = &self.resources {
+            resources.look();
+        }
     }
 }
 
@@ -165,6 +185,6 @@ fn by(
     move |value| gauges.with(&[value])
 }
 
-fn set(gauge: &Gauge, value: usize) {
+pub(super) fn set(gauge: &Gauge, value: usize) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }

@@ -1,10 +1,12 @@
 //! `status`: what a node is and does.
 
+mod collect;
+
+pub(super) use collect::{Wanted, status};
+
 use super::backoff::Load;
 use serde::{Deserialize, Serialize};
-use skep_api::{protocol::PeerInfo, resources, security::Role};
-use skep_swarm::{DialInFlight, ListenerInfo, Swarm, SwarmConn, TagInfo};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::Instant;
 
 /// What a node's control socket knows of it beside the node itself.
@@ -195,142 +197,4 @@ pub struct Tagged {
     pub tags: BTreeMap<String, i64>,
     /// Who protects it.
     pub protected_by: Vec<String>,
-}
-
-/// What of it is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    /// Entries of each list, the streams of all connections together.
-    pub(super) max: usize,
-    pub(super) streams: bool,
-    pub(super) config: bool,
-}
-
-/// Collects it.
-pub(super) fn status(node: &Swarm, about: &About, wanted: Wanted) -> Status {
-    let max = wanted.max;
-    let dialler = node.dial_state();
-    let mut connections = node.connections();
-    connections.sort_by_key(SwarmConn::id);
-    let not_listed = connections.len().saturating_sub(max);
-    connections.truncate(max);
-    let mut streams = if wanted.streams { max } else { 0 };
-    let resources = node.stack().resources.as_ref();
-    let scopes = resources.map(|resources| resources.object.usage(max)).unwrap_or_default();
-    Status {
-        peer_id: node.peer_id().to_string(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        profile: about.profile.clone(),
-        uptime_seconds: seconds(about.since.elapsed()),
-        draining: node.is_draining(),
-        totals: totals(node, not_listed),
-        listeners: node.listeners().into_iter().take(max).map(Listener::from).collect(),
-        connections: connections.iter().map(|conn| connection(conn, &mut streams)).collect(),
-        load: Load { in_flight: dialler.in_flight, outstanding: dialler.outstanding, queued: dialler.queued },
-        dials: dialler.dials.into_iter().take(max).map(Dial::from).collect(),
-        scopes: scopes.into_iter().map(Scope::from).collect(),
-        tags: node
-            .tagged_peers(max)
-            .into_iter()
-            .map(|(peer, info)| tagged(&peer.to_string(), info))
-            .collect(),
-        config: wanted.config.then(|| about.config.to_string()),
-    }
-}
-
-fn totals(node: &Swarm, not_listed: usize) -> Totals {
-    let metrics = node.metrics();
-    Totals {
-        connections: metrics.connections,
-        not_listed,
-        max_connections: node.settings().max_connections,
-        inbound: metrics.inbound,
-        outbound: metrics.outbound,
-        pending_inbound: metrics.pending_inbound,
-        peers: metrics.peers,
-        streams: metrics.streams,
-        tagged_peers: metrics.tagged_peers,
-        tasks: metrics.tasks,
-        panics: metrics.panics,
-        missed_events: metrics.missed_events,
-    }
-}
-
-/// `room` is how many streams may still be listed.
-fn connection(conn: &SwarmConn, room: &mut usize) -> Connection {
-    let info = conn.info();
-    let open = if *room > 0 { conn.streams() } else { Vec::new() };
-    let streams: Vec<_> = open
-        .into_iter()
-        .take(*room)
-        .map(|stream| Stream {
-            id: stream.id,
-            direction: direction(stream.role).into(),
-            protocol: stream.protocol.map(|protocol| protocol.to_string()),
-            age_seconds: seconds(stream.age),
-        })
-        .collect();
-    *room = room.saturating_sub(streams.len());
-    Connection {
-        id: conn.id(),
-        peer_id: conn.peer().to_string(),
-        direction: direction(info.role).into(),
-        kind: if conn.is_limited() { "limited" } else { "direct" }.into(),
-        remote: info.remote.to_string(),
-        local: info.local.to_string(),
-        transport: info.transport.clone(),
-        security: info.security.clone(),
-        muxer: info.muxer.clone(),
-        early_muxer: info.early_muxer,
-        age_seconds: seconds(conn.opened_at().elapsed()),
-        latency_ms: conn.latency().map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3),
-        leases: conn.num_leases(),
-        agent: conn.peer_info().map(|PeerInfo { agent_version, .. }| agent_version),
-        num_streams: conn.num_streams(),
-        streams,
-    }
-}
-
-fn tagged(peer: &str, info: TagInfo) -> Tagged {
-    let value = info.value();
-    Tagged {
-        peer_id: peer.into(),
-        value,
-        tags: info.tags,
-        protected_by: info.protected_by.into_iter().collect(),
-    }
-}
-
-impl From<ListenerInfo> for Listener {
-    fn from(info: ListenerInfo) -> Self {
-        let addresses = info.addrs.iter().map(ToString::to_string).collect();
-        Self { asked: info.asked.to_string(), transport: info.transport, addresses }
-    }
-}
-
-impl From<DialInFlight> for Dial {
-    fn from(dial: DialInFlight) -> Self {
-        let peer = dial.peer.map(|peer| peer.to_string());
-        let target = peer.or_else(|| dial.addr.map(|addr| addr.to_string())).unwrap_or_default();
-        Self { target, callers: dial.callers, elapsed_seconds: seconds(dial.elapsed) }
-    }
-}
-
-impl From<resources::Usage> for Scope {
-    fn from(usage: resources::Usage) -> Self {
-        let resources::Usage { scope, resource, current, limit, denied } = usage;
-        Self { scope, resource: resource.name().into(), current, limit, denied }
-    }
-}
-
-fn direction(role: Role) -> &'static str {
-    match role {
-        Role::Dialer => "outbound",
-        Role::Listener => "inbound",
-    }
-}
-
-/// To the millisecond.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -1,24 +1,21 @@
 //! A stream with its protocol agreed on, as applications hold it.
 
+mod answer;
+mod deadline;
+mod io;
+
 use crate::{
     connection::{Shared, StreamGuard, SwarmConn},
     muxed::Muxed,
-    pipeline::negotiate::{Agreed, refused},
+    pipeline::negotiate::Agreed,
 };
-use futures::task::AtomicWaker;
+use answer::{Dead, Halves};
+use deadline::Deadlines;
 use skep_api::{
-    Code, Multiaddr, PeerId, Side,
-    protocol::{NegotiatedStream, ProtocolError, ProtocolErrorKind},
-    security::Role,
-    stream::StreamError,
+    Code, Multiaddr, PeerId, Side, protocol::NegotiatedStream, security::Role, stream::StreamError,
 };
-use std::{
-    fmt, io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker, ready},
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use std::{fmt, sync::Arc};
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 /// The states of a stream by the seed's names: a view on its two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,32 +37,6 @@ pub enum StreamState {
     Error,
 }
 
-/// Whoever waits on either direction. Until the proposal is answered, reading, writing and finishing all wait for the
-/// same answer, and the muxer wakes one task only: so it is given a waker for both.
-#[derive(Debug, Default)]
-struct Halves {
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
-
-impl Wake for Halves {
-    fn wake(self: Arc<Self>) {
-        self.reader.wake();
-        self.writer.wake();
-    }
-}
-
-/// How a negotiation failed, to be told again by every later call.
-#[derive(Clone, Debug)]
-enum Dead {
-    /// The peer does not serve the protocol.
-    Refused,
-    /// The stream or its connection ended before the answer.
-    Ended(StreamError),
-    /// Anything else.
-    Other(io::ErrorKind),
-}
-
 /// One direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Half {
@@ -76,7 +47,7 @@ enum Half {
 /// A stream on which a protocol was agreed. Reads and writes are tokio's.
 ///
 /// Errors of reads and writes carry a [`StreamError`] where the stream or its connection ended, and a
-/// [`ProtocolError`] of kind [`ProtocolErrorKind::NotSupported`] on the first read where the peer does not serve
+/// [`ProtocolError`](skep_api::protocol::ProtocolError) of kind `NotSupported` on the first read where the peer does not serve
 /// the protocol (the proposal is sent with the first data, without waiting for the answer). Dropping a stream
 /// before [`NetStream::finish`] resets it.
 pub struct NetStream {
@@ -95,6 +66,7 @@ pub struct NetStream {
     ended: Option<StreamState>,
     /// What the stream holds, until both directions have ended.
     guard: Option<StreamGuard>,
+    deadlines: Deadlines,
 }
 
 impl NetStream {
@@ -110,7 +82,21 @@ impl NetStream {
         let asked = (role == Role::Dialer).then(Arc::default);
         let (used, dead, ended) = (false, None, None);
         let (conn, id) = (Arc::clone(guard.conn()), guard.id());
-        Self { io, muxed, protocol, conn, id, used, asked, dead, read, write, ended, guard: Some(guard) }
+        Self {
+            io,
+            muxed,
+            protocol,
+            conn,
+            id,
+            used,
+            asked,
+            dead,
+            read,
+            write,
+            ended,
+            guard: Some(guard),
+            deadlines: Deadlines::default(),
+        }
     }
 
     /// The protocol agreed on.
@@ -167,7 +153,7 @@ impl NetStream {
     ///
     /// # Errors
     /// If the stream or its connection has ended.
-    pub async fn finish(&mut self) -> io::Result<()> {
+    pub async fn finish(&mut self) -> std::io::Result<()> {
         self.shutdown().await
     }
 
@@ -175,6 +161,24 @@ impl NetStream {
     pub fn reset(&mut self, code: Code) {
         self.muxed.lock().reset(code);
         self.end(StreamState::Reset);
+    }
+
+    /// Reads that have no data by then fail with [`StreamError::DeadlineExceeded`]; `None` is no deadline, as at first. The
+    /// stream goes on: a later deadline can follow.
+    pub fn set_read_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadlines.read.set(deadline);
+    }
+
+    /// Writes, flushes and finishing that have to wait until then fail with [`StreamError::DeadlineExceeded`]; `None` is no
+    /// deadline, as at first. How much of a write has been taken is what its earlier calls said.
+    pub fn set_write_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadlines.write.set(deadline);
+    }
+
+    /// Both deadlines at once.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.set_read_deadline(deadline);
+        self.set_write_deadline(deadline);
     }
 
     /// Asks the peer to send no more.
@@ -201,73 +205,6 @@ impl NetStream {
         }
     }
 
-    /// The answer has come: from now on each direction wakes for itself.
-    fn agree(&mut self) {
-        if let Some(halves) = self.asked.take() {
-            halves.wake();
-        }
-    }
-
-    /// Calls the negotiation layer for one direction.
-    fn poll_io<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        half: fn(&Halves) -> &AtomicWaker,
-        call: impl FnOnce(Pin<&mut Agreed<Muxed>>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if let Some(dead) = &self.dead {
-            return Poll::Ready(Err(self.error_of(dead)));
-        }
-        let Some(halves) = &self.asked else { return call(Pin::new(&mut self.io), cx) };
-        half(halves).register(cx.waker());
-        let both = Waker::from(Arc::clone(halves));
-        call(Pin::new(&mut self.io), &mut Context::from_waker(&both))
-    }
-
-    /// Waits for the peer's answer to the proposal, if it is still to come.
-    fn poll_agreed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.asked.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        // Reading into no room at all reads the answer and nothing else.
-        let answer = self.poll_io(cx, |h| &h.writer, |io, cx| io.poll_read(cx, &mut ReadBuf::new(&mut [])));
-        match ready!(answer) {
-            Ok(()) => self.agree(),
-            Err(e) => return Poll::Ready(Err(self.unanswered(e))),
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Notes that there will be no answer: every later call gets the same error.
-    fn unanswered(&mut self, error: io::Error) -> io::Error {
-        if self.dead.is_none() && self.asked.is_some() {
-            let dead = match StreamError::of(&error) {
-                _ if refused(&error) => Dead::Refused,
-                Some(ended) => Dead::Ended(ended.clone()),
-                None => Dead::Other(error.kind()),
-            };
-            if matches!(dead, Dead::Refused) {
-                self.muxed.lock().refused();
-            }
-            let error = self.error_of(&dead);
-            self.dead = Some(dead);
-            self.agree();
-            return self.failed(error);
-        }
-        self.failed(error)
-    }
-
-    fn error_of(&self, dead: &Dead) -> io::Error {
-        match dead {
-            Dead::Refused => {
-                let error = ProtocolError::new(ProtocolErrorKind::NotSupported, self.protocol.to_string());
-                io::Error::new(io::ErrorKind::Unsupported, error)
-            }
-            Dead::Ended(error) => error.clone().into(),
-            Dead::Other(kind) => (*kind).into(),
-        }
-    }
-
     /// Counts it as one that failed on its connection, if it was not this side that ended it.
     fn blame(&self, failed: bool) {
         if let Some(guard) = self.guard.as_ref().filter(|_| failed) {
@@ -276,8 +213,9 @@ impl NetStream {
     }
 
     /// Notes how the stream ended.
-    fn failed(&mut self, error: io::Error) -> io::Error {
+    fn failed(&mut self, error: std::io::Error) -> std::io::Error {
         match StreamError::of(&error) {
+            Some(StreamError::DeadlineExceeded) => {}
             Some(StreamError::Stopped { .. } | StreamError::Finished) => {
                 self.write = Half::Finished;
                 self.settle();
@@ -300,59 +238,6 @@ impl NetStream {
             }
         }
         error
-    }
-}
-
-impl AsyncRead for NetStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.used = true;
-        if this.read == Half::Finished {
-            // It says again how reading ended, which is no end of writing. The negotiation must not see an error: it is
-            // of no use after one, and a stream that is not read may never have got its answer.
-            return Pin::new(&mut this.muxed).poll_read(cx, buf);
-        }
-        let before = buf.filled().len();
-        match ready!(this.poll_io(cx, |h| &h.reader, |io, cx| io.poll_read(cx, buf))) {
-            Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
-                this.read = Half::Finished;
-                this.settle();
-            }
-            Ok(()) => {}
-            Err(e) => return Poll::Ready(Err(this.unanswered(e))),
-        }
-        this.agree();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for NetStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.used = true;
-        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_write(cx, buf)));
-        Poll::Ready(result.map_err(|e| this.failed(e)))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_flush(cx)));
-        Poll::Ready(result.map_err(|e| this.failed(e)))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        // js-libp2p resets a stream whose proposal, data and end arrive together: the end waits for its answer.
-        ready!(this.poll_agreed(cx))?;
-        let result = ready!(this.poll_io(cx, |h| &h.writer, |io, cx| io.poll_shutdown(cx)));
-        match result {
-            Ok(()) => {
-                this.write = Half::Finished;
-                this.settle();
-            }
-            Err(e) => return Poll::Ready(Err(this.failed(e))),
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
