@@ -1,8 +1,9 @@
 //! Resource managers: what a connection or a stream may take, as guards that give it back.
 //!
 //! The framework takes a [`ConnectionScope`] before a socket is dialled or a byte is spent on one that was accepted,
-//! moves it along the road, and drops it when the socket is gone. Streams take a [`StreamScope`] from it, and
-//! protocols reserve memory from either. No resource is ever given back by a call: only by dropping the guard.
+//! moves it along the road, and drops it when the socket is gone. Streams take a [`StreamScope`] from it. Memory can be
+//! reserved from either; the framework reserves none by itself, so that memory is what the manager charges for each
+//! connection and stream. No resource is ever given back by a call: only by dropping the guard.
 
 use crate::{Multiaddr, PeerId, security::Role};
 use std::fmt;

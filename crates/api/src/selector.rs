@@ -31,6 +31,8 @@ pub struct ConnectionView {
     pub limited: bool,
     /// Open streams, both directions.
     pub streams: usize,
+    /// Of these, those of protocols that keep the connection alive: not ping's, nor those without a protocol yet.
+    pub busy: usize,
     /// The last measured round-trip time.
     pub latency: Option<Duration>,
     /// How long it has been open.
@@ -46,6 +48,18 @@ impl ConnectionView {
     #[must_use]
     pub fn new(id: u64, peer: PeerId, role: Role, remote: Multiaddr) -> Self {
         let (latency, age) = (None, Duration::ZERO);
-        Self { id, peer, role, remote, limited: false, streams: 0, latency, age, opened: 0, failed: 0 }
+        Self {
+            id,
+            peer,
+            role,
+            remote,
+            limited: false,
+            streams: 0,
+            busy: 0,
+            latency,
+            age,
+            opened: 0,
+            failed: 0,
+        }
     }
 }

@@ -266,3 +266,22 @@ fn variables_that_are_not_utf_8_are_no_reason_to_panic() {
     assert_eq!(ours.status.code(), Some(1));
     assert!(text(&ours.stderr).contains("[environment variable SKEP_DIAL__TIMEOUT]"));
 }
+
+#[test]
+fn limits_are_shown_with_their_keys_and_can_be_overridden() {
+    let shown = output(&["limits", "--set", "resources.scoped.limits.peer.connections=7"]);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    let row = |scope: &str, resource: &str| {
+        let mut lines = text(&shown.stdout).lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines
+            .find(|cells| cells.starts_with(&[scope, resource]))
+            .unwrap_or_else(|| panic!("no {scope} {resource}"))
+    };
+    assert_eq!(
+        row("peer", "connections")[2..],
+        ["7", "resources.scoped.limits.peer.connections", "configured"]
+    );
+    assert_eq!(row("system", "descriptors")[2..4], ["192", "resources.scoped.max_descriptors"]);
+    let none = output(&["limits", "--set", "stack.resources=none"]);
+    assert_eq!(text(&none.stdout).trim(), "no limits but those of `[swarm]`: see `skep explain`");
+}

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use skep_api::{
     config::NoConfig,
-    protocol::{InboundStream, ProtocolError, ProtocolErrorKind, ProtocolHandler},
+    protocol::{HandlerLimits, InboundStream, ProtocolError, ProtocolErrorKind, ProtocolHandler},
     register_protocol,
 };
 use std::{
@@ -39,6 +39,11 @@ pub struct Ping;
 impl ProtocolHandler for Ping {
     fn protocols(&self) -> Vec<String> {
         vec![PROTOCOL.into()]
+    }
+
+    fn limits(&self) -> HandlerLimits {
+        // Peers keep one open, and some a few.
+        HandlerLimits { per_peer: Some(16), ..HandlerLimits::default() }
     }
 
     fn keeps_alive(&self) -> bool {

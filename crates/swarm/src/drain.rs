@@ -36,10 +36,7 @@ impl Swarm {
         let connections = self.0.all();
         let rest = connections.iter().map(|conn| async move {
             let resting = timeout_at(deadline, conn.0.streams.quiet()).await.is_ok();
-            if resting {
-                let _ = timeout_at(last, conn.close(Code::SHUTDOWN)).await;
-            }
-            resting
+            resting && timeout_at(last, conn.close(Code::SHUTDOWN)).await.is_ok()
         });
         let closed = futures::future::join_all(rest).await.into_iter().filter(|closed| *closed).count();
         let mut busy = self.0.all();

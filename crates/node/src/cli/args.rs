@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Check,
     /// Show every key with its value, where that came from, and the file that reads it.
     Explain,
+    /// Show the limits of the resource manager on this machine, each with its key and where it comes from.
+    Limits,
     /// Print configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

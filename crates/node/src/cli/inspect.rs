@@ -4,11 +4,14 @@ use super::{
     Failure,
     args::ConfigCommand,
     context::{Context, fd_limit},
-    text::{count, faint, heading, print},
+    text::{count, faint, heading, print, table},
 };
 use serde_json::{Value, json};
-use skep_api::plugin::layer;
-use skep_swarm::assemble::{self, KeyInfo};
+use skep_api::{Keypair, plugin::layer};
+use skep_swarm::{
+    SwarmBuilder,
+    assemble::{self, KeyInfo},
+};
 use std::fmt::Write;
 
 /// Lists the plugins that are linked.
@@ -64,6 +67,30 @@ pub(crate) fn explain(cx: &Context) -> Result<(), Failure> {
     let width = keys.iter().map(|k| k.key.len()).max().unwrap_or_default();
     let tables = keys.chunk_by(|a, b| a.table == b.table).map(|table| explain_table(table, width));
     print(tables.collect::<Vec<_>>().join("\n"))
+}
+
+/// Shows the limits of the resource manager on this machine.
+pub(crate) fn limits(cx: &Context) -> Result<(), Failure> {
+    let (registry, profile) = (cx.registry()?, cx.profile()?);
+    // The limits are the same for every key.
+    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
+    let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
+    let limits = assembly.stack.resources.map(|resources| resources.object.limits()).unwrap_or_default();
+    if cx.json {
+        let all = limits.iter().map(|l| {
+            json!({ "scope": l.scope, "resource": l.resource.name(), "limit": l.limit, "key": l.key, "why": l.why })
+        });
+        return print(json!({ "limits": all.collect::<Value>(), "notes": assembly.notes }));
+    }
+    if limits.is_empty() {
+        return print("no limits but those of `[swarm]`: see `skep explain`");
+    }
+    let rows = limits.into_iter().map(|l| {
+        let limit = l.limit.map_or_else(|| "unlimited".into(), |limit| limit.to_string());
+        [l.scope, l.resource.name().into(), limit, l.key, l.why]
+    });
+    let notes: String = assembly.notes.iter().map(|note| format!("\n  {note}")).collect();
+    print(format!("{}{notes}", table(["scope", "resource", "limit", "key", "why"], rows)))
 }
 
 /// The keys of one table.

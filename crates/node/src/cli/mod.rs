@@ -94,6 +94,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Plugins => inspect::plugins(&cx),
         Command::Check => inspect::check(&cx),
         Command::Explain => inspect::explain(&cx),
+        Command::Limits => inspect::limits(&cx),
         Command::Config(command) => inspect::config(&command, &cx),
         Command::Key(command) => key::run(&command, &cx),
     }

@@ -74,11 +74,11 @@ impl Watermark {
     fn victim(&self, candidate: &PruneCandidate, count: usize) -> Victim {
         let reason = format!(
             "{count} connections are more than the high mark of {}, closing down to {}; \
-             this one: peer value {}, {} streams, {}, open for {} s",
+             this one: peer value {}, {} streams in use, {}, open for {} s",
             self.high,
             self.low,
             candidate.value,
-            candidate.connection.streams,
+            candidate.connection.busy,
             candidate.connection.role,
             candidate.age.as_secs(),
         );
@@ -108,7 +108,7 @@ impl Pruner for Watermark {
 fn order(candidate: &PruneCandidate) -> (i64, bool, bool, Duration, Reverse<u64>) {
     let connection = &candidate.connection;
     let outbound = connection.role == Role::Dialer;
-    (candidate.value, connection.streams > 0, outbound, candidate.age, Reverse(connection.id))
+    (candidate.value, connection.busy > 0, outbound, candidate.age, Reverse(connection.id))
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     fn the_least_valuable_go_first() {
         let mut snapshot: Vec<_> = (0..6).map(candidate).collect();
         snapshot[0].value = 5;
-        snapshot[1].connection.streams = 1;
+        snapshot[1].connection.busy = 1;
         snapshot[2].connection.role = Role::Dialer;
         snapshot[3].age = Duration::from_secs(1_000);
         snapshot[4].age = Duration::from_secs(70);
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(
             pruner(2, 2).select(&snapshot)[0].reason,
             "3 connections are more than the high mark of 2, closing down to 2; \
-             this one: peer value 0, 0 streams, inbound, open for 100 s"
+             this one: peer value 0, 0 streams in use, inbound, open for 100 s"
         );
     }
 
@@ -192,7 +192,7 @@ mod tests {
             let high = low + extra;
             let row = |(id, (value, streams, outbound, protected, age))| {
                 let mut c = candidate(id);
-                (c.value, c.connection.streams, c.protected) = (value, streams, protected);
+                (c.value, c.connection.busy, c.protected) = (value, streams, protected);
                 c.age = Duration::from_secs(age);
                 if outbound { c.connection.role = Role::Dialer }
                 c

@@ -191,7 +191,11 @@ impl SwarmConn {
 
     /// [`SwarmConn::close`] with a reason that says more than a code.
     pub(crate) async fn close_for(&self, reason: CloseReason) {
-        let code = if let CloseReason::Closed { code, .. } = &reason { *code } else { Code::NONE };
+        let code = match &reason {
+            CloseReason::Closed { code, .. } => *code,
+            CloseReason::Violation { .. } => Code::PROTOCOL_VIOLATION,
+            _ => Code::NONE,
+        };
         self.0.begin_close(reason);
         let limit = self.0.node.upgrade().map_or_else(Default::default, |node| node.settings.close_timeout.0);
         {
@@ -224,6 +228,7 @@ impl SwarmConn {
         let info = &self.0.info;
         let mut view = ConnectionView::new(self.0.id, info.peer, info.role, info.remote.clone());
         view.streams = self.num_streams();
+        view.busy = self.0.streams.num_busy();
         view.limited = self.is_limited();
         view.latency = self.latency();
         view.age = self.0.opened_at.elapsed();

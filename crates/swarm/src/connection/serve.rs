@@ -1,7 +1,7 @@
 //! Serving the streams that the peer opens.
 
 use super::{
-    ConnSession, Shared,
+    ConnSession, Shared, SwarmConn,
     streams::{NoStream, StreamGuard},
 };
 use crate::{
@@ -12,7 +12,9 @@ use crate::{
     pipeline::negotiate::{self, Agreed},
     swarm::Inner,
 };
-use skep_api::{Code, muxer::MuxedStream, protocol::InboundStream, resources::LimitExceeded, security::Role};
+use skep_api::{
+    CloseReason, Code, muxer::MuxedStream, protocol::InboundStream, resources::LimitExceeded, security::Role,
+};
 use std::{
     future::Future,
     pin::Pin,
@@ -24,8 +26,13 @@ use std::{
 /// A handler that holds its thread for longer than this is named in the log.
 const SLOW_POLL: Duration = Duration::from_millis(100);
 
+/// Streams beyond a limit that a peer may open in a row. One that was busy slows down when it is reset; one that goes on
+/// floods.
+const MAX_REFUSED: u32 = 4096;
+
 /// Takes the peer's streams and gives each a task, up to the limit of open ones.
 pub(super) async fn accept_loop(shared: Arc<Shared>) {
+    let mut refused: u32 = 0;
     while let Ok(mut stream) = shared.conn.accept().await {
         let Some(node) = shared.node.upgrade() else { return };
         if node.is_draining() {
@@ -33,15 +40,29 @@ pub(super) async fn accept_loop(shared: Arc<Shared>) {
             continue;
         }
         match enter(&shared, &node) {
-            Ok(guard) => node.tasks.spawn("stream", serve(Arc::clone(&shared), stream, guard)),
+            Ok(guard) => {
+                refused = 0;
+                node.tasks.spawn("stream", serve(Arc::clone(&shared), stream, guard));
+            }
             Err(NoStream::Closed) => stream.reset(Code::SHUTDOWN),
             Err(NoStream::Limit(limit)) => {
                 node.meters.stream_refused();
                 log_refusal(&shared, &limit);
                 stream.reset(Code::RESOURCE_LIMIT);
+                refused = refused.saturating_add(1);
+                if refused >= MAX_REFUSED {
+                    return give_up(shared, &node);
+                }
             }
         }
     }
+}
+
+/// Ends the connection of a peer that floods.
+fn give_up(shared: Arc<Shared>, node: &Inner) {
+    let what = format!("it opened {MAX_REFUSED} streams in a row beyond a limit");
+    let conn = SwarmConn(shared);
+    node.tasks.spawn("close", async move { conn.close_for(CloseReason::Violation { what }).await });
 }
 
 /// Room on the node, then on the connection.
@@ -61,18 +82,20 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     // A boxed future, so that what agreeing needs is given back when serving begins.
     let agreed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(agree(&node, stream));
     let Some((served, protocol, io, muxed)) = agreed.await else { return };
-    muxed.lock().agreed(&protocol);
     let place = match served.place(shared.id, shared.info.peer) {
         Ok(place) => place,
         Err(limit) => {
+            node.meters.stream_refused();
             log_refusal(&shared, &limit);
             return muxed.lock().reset(Code::RESOURCE_LIMIT);
         }
     };
     if let Err(limit) = guard.agreed(&protocol, served.handler.keeps_alive()) {
+        node.meters.stream_refused();
         log_refusal(&shared, &limit);
         return muxed.lock().reset(Code::RESOURCE_LIMIT);
     }
+    muxed.lock().agreed(&protocol);
     let stream = NetStream::new(io, muxed, Arc::clone(&protocol), Role::Listener, guard);
     match node.runtime_of(&*served.handler).cloned() {
         Some(runtime) => {

@@ -130,7 +130,12 @@ impl Streams {
 
     /// Whether a stream keeps the connection alive.
     pub(crate) fn busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire) > 0
+        self.num_busy() > 0
+    }
+
+    /// The streams that keep the connection alive.
+    pub(crate) fn num_busy(&self) -> usize {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// Waits until no stream keeps the connection alive.

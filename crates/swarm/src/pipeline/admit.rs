@@ -4,10 +4,13 @@ use crate::{
     error::{AttemptError, Cause, Stage},
     permits::Permit,
     stack::{Named, Stack},
+    swarm::Inner,
 };
 use skep_api::{
     Multiaddr, PeerId,
     gate::{Checkpoint, Gate, Verdict},
+    resources::ConnectionRequest,
+    security::Role,
     transport::{Incoming, Link, Transport, TransportError},
 };
 use std::time::Duration;
@@ -75,14 +78,18 @@ impl Admitted<Approved> {
     }
 }
 
-/// Asks the gates about an inbound connection. A denied one is refused before a byte is spent on it.
+/// Asks the gates about an inbound connection, then the resource manager. A denied one is refused before a byte is spent
+/// on it.
 pub(crate) fn link(
-    gates: &[Named<dyn Gate>],
+    node: &Inner,
     incoming: Box<dyn Incoming>,
-    permit: Permit,
+    mut permit: Permit,
 ) -> Result<Admitted<Box<dyn Incoming>>, AttemptError> {
-    let point = Checkpoint::Link { local: incoming.local_addr(), remote: incoming.remote_addr() };
-    match ask(gates, &point) {
+    let (local, remote) = (incoming.local_addr(), incoming.remote_addr());
+    let request = ConnectionRequest::new(Role::Listener, remote);
+    let admitted = ask(&node.stack.gates, &Checkpoint::Link { local, remote })
+        .and_then(|()| node.grant(&mut permit, &request));
+    match admitted {
         Ok(()) => Ok(Admitted { inner: incoming, permit }),
         Err(denied) => {
             incoming.refuse();

@@ -10,14 +10,14 @@ use crate::{
     permits::Permit,
     swarm::Inner,
 };
-use skep_api::{resources::ConnectionRequest, security::Role, transport::Incoming};
+use skep_api::{security::Role, transport::Incoming};
 use tokio::time::Instant;
 
 /// Admits, accepts and upgrades one inbound connection. One deadline covers all of it.
 pub(crate) async fn accept(
     node: &Inner,
     incoming: Box<dyn Incoming>,
-    mut permit: Permit,
+    permit: Permit,
     transport: &str,
 ) -> Result<Established, AttemptError> {
     let limit = node.settings.upgrade_timeout.0;
@@ -25,12 +25,7 @@ pub(crate) async fn accept(
     let progress = Progress::default();
     progress.at(Stage::Connect, transport);
     let attempt = async {
-        let request = ConnectionRequest::new(Role::Listener, incoming.remote_addr());
-        if let Err(denied) = node.grant(&mut permit, &request) {
-            incoming.refuse();
-            return Err(denied);
-        }
-        let admitted = admit::link(&node.stack.gates, incoming, permit)?;
+        let admitted = admit::link(node, incoming, permit)?;
         let link = admitted
             .accept()
             .await

@@ -78,6 +78,7 @@ pub async fn p0_something_goes_above_the_high_mark(fixture: Fixture) -> Outcome 
         candidate.protected = false;
         candidate.age = Duration::from_secs(86_400);
         candidate.connection.streams = 0;
+        candidate.connection.busy = 0;
     }
     ensure!(!pruner.select(&snapshot).is_empty(), "nothing goes at {count} connections");
     Ok(())
@@ -159,6 +160,7 @@ impl Random {
         let remote = Multiaddr::from(std::net::IpAddr::from(host));
         let mut connection = ConnectionView::new(id, *peer, role, remote);
         connection.streams = usize::try_from(self.next(3)).ok()?;
+        connection.busy = connection.streams / 2;
         Some(PruneCandidate {
             connection,
             age: Duration::from_secs(self.next(7_200)),

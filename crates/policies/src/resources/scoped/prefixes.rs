@@ -133,9 +133,13 @@ impl Prefixes {
     }
 
     /// A row for each subnet that has connections, the fullest first.
-    pub(super) fn usage(&self) -> Vec<Usage> {
+    pub(super) fn usage(&self, max: usize) -> Vec<Usage> {
+        if max == 0 {
+            return Vec::new();
+        }
         let mut held: Vec<_> = self.held.iter().collect();
         held.sort_by_key(|(net, count)| (std::cmp::Reverse(**count), **net));
+        held.truncate(max);
         let row = |(net, count): (&IpNet, &u64)| Usage {
             scope: format!("ip {net}"),
             resource: Resource::ConnectionsInbound,

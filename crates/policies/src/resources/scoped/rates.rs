@@ -93,7 +93,7 @@ impl Rates {
 
     pub(super) fn usage(&self) -> Option<Usage> {
         (self.denied > 0).then(|| Usage {
-            scope: "ip4 /32, ip6 /56, at once".into(),
+            scope: "host, at once".into(),
             resource: Resource::Rate,
             current: 0,
             limit: Some(self.burst),

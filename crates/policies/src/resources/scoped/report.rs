@@ -63,11 +63,14 @@ impl Tree {
         groups.extend(self.rates.usage().map(|row| vec![row]));
         groups.retain(|rows| !rows.is_empty());
         groups.truncate(max);
-        named.sort_by_key(|(id, scope)| (scope.kind, Reverse(scope.used.get(Resource::Memory)), *id));
         let left = max.saturating_sub(groups.len());
+        if left == 0 {
+            return groups.concat();
+        }
+        named.sort_by_key(|(id, scope)| (scope.kind, Reverse(scope.used.get(Resource::Memory)), *id));
         groups.extend(named.into_iter().take(left).map(|(id, scope)| self.rows(rules, id, scope)));
         let left = max.saturating_sub(groups.len());
-        groups.extend(self.prefixes.usage().into_iter().take(left).map(|row| vec![row]));
+        groups.extend(self.prefixes.usage(left).into_iter().map(|row| vec![row]));
         groups.concat()
     }
 
