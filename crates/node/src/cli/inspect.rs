@@ -4,10 +4,10 @@ use super::{
     Failure,
     args::ConfigCommand,
     context::{Context, fd_limit},
-    text::{count, faint, heading, print, table},
+    text::{bytes, count, faint, heading, print, table},
 };
 use serde_json::{Value, json};
-use skep_api::{Keypair, plugin::layer};
+use skep_api::{Keypair, plugin::layer, resources::Resource};
 use skep_swarm::{
     SwarmBuilder,
     assemble::{self, KeyInfo},
@@ -86,7 +86,8 @@ pub(crate) fn limits(cx: &Context) -> Result<(), Failure> {
         return print("no limits but those of `[swarm]`: see `skep explain`");
     }
     let rows = limits.into_iter().map(|l| {
-        let limit = l.limit.map_or_else(|| "unlimited".into(), |limit| limit.to_string());
+        let amount = |n| if l.resource == Resource::Memory { bytes(n) } else { n.to_string() };
+        let limit = l.limit.map_or_else(|| "unlimited".into(), amount);
         [l.scope, l.resource.name().into(), limit, l.key, l.why]
     });
     let notes: String = assembly.notes.iter().map(|note| format!("\n  {note}")).collect();

@@ -4,7 +4,7 @@ use super::{
     Failure,
     args::StatusArgs,
     context::Context,
-    text::{count, faint, heading, print, table, time},
+    text::{bytes, count, faint, heading, print, table, time},
 };
 use serde_json::json;
 use skep::control::{
@@ -157,11 +157,12 @@ fn dials(dials: &[Dial]) -> String {
 
 fn scopes(scopes: &[Scope]) -> String {
     let rows = scopes.iter().map(|scope| {
-        let limit = scope.limit.map_or_else(|| "none".into(), |limit| limit.to_string());
+        let amount = |n| if scope.resource == "memory" { bytes(n) } else { n.to_string() };
+        let limit = scope.limit.map_or_else(|| "none".into(), amount);
         [
             remote(&scope.scope),
             remote(&scope.resource),
-            scope.current.to_string(),
+            amount(scope.current),
             limit,
             scope.denied.to_string(),
         ]

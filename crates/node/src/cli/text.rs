@@ -77,6 +77,19 @@ pub(crate) fn time(duration: Duration) -> String {
     }
 }
 
+/// Bytes in the unit that leaves few digits: `96 B`, `48.0 KiB`, `2.9 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let (unit, name) = match n {
+        0..1_024 => return format!("{n} B"),
+        1_024..1_048_576 => (10, "KiB"),
+        1_048_576..1_073_741_824 => (20, "MiB"),
+        _ => (30, "GiB"),
+    };
+    // Tenths, without rounding up to a limit that is not there.
+    let tenths = (u128::from(n) * 10) >> unit;
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
 /// `1 address`, `2 addresses`, `2 connections`.
 pub(crate) fn count(n: usize, word: &str) -> String {
     let plural = if word.ends_with('s') { "es" } else { "s" };
@@ -115,6 +128,12 @@ mod tests {
     fn names_do_not_steer_the_terminal() {
         let addr = Multiaddr::empty().with(Protocol::Dns4("a\u{1b}[2J.test".into()));
         assert_eq!(printable(&addr.to_string()), "/dns4/a\u{fffd}[2J.test");
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        let shown = [0, 1023, 49_152, 1_048_575, 3_159_563_776].map(bytes);
+        assert_eq!(shown, ["0 B", "1023 B", "48.0 KiB", "1023.9 KiB", "2.9 GiB"]);
     }
 
     #[test]
