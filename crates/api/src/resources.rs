@@ -143,6 +143,19 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// All of them, totals before their parts.
+    pub const ALL: [Self; 9] = [
+        Self::Connections,
+        Self::ConnectionsInbound,
+        Self::ConnectionsOutbound,
+        Self::Streams,
+        Self::StreamsInbound,
+        Self::StreamsOutbound,
+        Self::Memory,
+        Self::Descriptors,
+        Self::Rate,
+    ];
+
     /// A word, stable enough for a metric label.
     #[must_use]
     pub fn name(self) -> &'static str {

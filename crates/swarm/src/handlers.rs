@@ -1,5 +1,6 @@
 //! Which handler serves which protocol id. What nobody serves is refused, never parked.
 
+use crate::swarm::Swarm;
 use async_trait::async_trait;
 use skep_api::{
     PeerId,
@@ -16,6 +17,48 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+
+impl Swarm {
+    /// Serves the protocol ids of a handler from now on.
+    ///
+    /// # Errors
+    /// [`HandlerError`] for an id that is not possible or is taken.
+    pub fn add_handler(&self, handler: Arc<dyn ProtocolHandler>) -> Result<(), HandlerError> {
+        let limits = handler.limits();
+        self.add_handler_with(handler, limits)
+    }
+
+    /// [`Swarm::add_handler`] with limits on the streams that it serves at once.
+    ///
+    /// # Errors
+    /// [`HandlerError`] for an id that is not possible or is taken.
+    pub fn add_handler_with(
+        &self,
+        handler: Arc<dyn ProtocolHandler>,
+        limits: HandlerLimits,
+    ) -> Result<(), HandlerError> {
+        self.0.handlers.add(&handler, limits)
+    }
+
+    /// Serves one protocol by a function, each stream in a task of its own. What the function drops before it has
+    /// finished it is reset.
+    ///
+    /// # Errors
+    /// [`HandlerError`] for an id that is not possible or is taken.
+    pub fn set_stream_handler<F, S>(&self, protocol: &str, serve: F) -> Result<(), HandlerError>
+    where
+        F: Fn(InboundStream) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(Arc::new(Closure::new(protocol, serve)))
+    }
+
+    /// Refuses a protocol id from now on. Whether it was served.
+    #[must_use = "false means that the protocol was not served"]
+    pub fn remove_handler(&self, protocol: &str) -> bool {
+        self.0.handlers.remove(protocol)
+    }
+}
 
 /// The handlers of a node, replaceable while it runs.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use crate::{
     connection::SwarmConn,
     dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError},
-    events::{Event, EventKinds, Events, Subscribers},
-    handlers::{Closure, HandlerError, Handlers},
+    events::{Event, Subscribers},
+    handlers::Handlers,
     listen::{Bound, ListenOutcome, ListenerInfo},
     meters::Meters,
     permits::Permits,
@@ -16,15 +16,12 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey,
-    context::NodeIdentity,
-    peerstore::PeerStore,
-    protocol::{HandlerLimits, InboundStream, ProtocolHandler},
+    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, peerstore::PeerStore,
+    protocol::ProtocolHandler,
 };
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
@@ -227,58 +224,6 @@ impl Swarm {
     pub async fn close_peer(&self, peer: &PeerId, code: Code) -> usize {
         let connections = self.0.to(peer);
         futures::future::join_all(connections.iter().map(|conn| conn.close(code))).await.len()
-    }
-
-    /// Serves the protocol ids of a handler from now on.
-    ///
-    /// # Errors
-    /// [`HandlerError`] for an id that is not possible or is taken.
-    pub fn add_handler(&self, handler: Arc<dyn ProtocolHandler>) -> Result<(), HandlerError> {
-        let limits = handler.limits();
-        self.add_handler_with(handler, limits)
-    }
-
-    /// [`Swarm::add_handler`] with limits on the streams that it serves at once.
-    ///
-    /// # Errors
-    /// [`HandlerError`] for an id that is not possible or is taken.
-    pub fn add_handler_with(
-        &self,
-        handler: Arc<dyn ProtocolHandler>,
-        limits: HandlerLimits,
-    ) -> Result<(), HandlerError> {
-        self.0.handlers.add(&handler, limits)
-    }
-
-    /// Serves one protocol by a function, each stream in a task of its own. What the function drops before it has
-    /// finished it is reset.
-    ///
-    /// # Errors
-    /// [`HandlerError`] for an id that is not possible or is taken.
-    pub fn set_stream_handler<F, S>(&self, protocol: &str, serve: F) -> Result<(), HandlerError>
-    where
-        F: Fn(InboundStream) -> S + Send + Sync + 'static,
-        S: Future<Output = ()> + Send + 'static,
-    {
-        self.add_handler(Arc::new(Closure::new(protocol, serve)))
-    }
-
-    /// Refuses a protocol id from now on. Whether it was served.
-    #[must_use = "false means that the protocol was not served"]
-    pub fn remove_handler(&self, protocol: &str) -> bool {
-        self.0.handlers.remove(protocol)
-    }
-
-    /// Subscribes to the events of connections and listeners from now on.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        self.events_of(EventKinds::CONNECTIONS | EventKinds::LISTENERS)
-    }
-
-    /// Subscribes to events of these kinds from now on.
-    #[must_use]
-    pub fn events_of(&self, kinds: EventKinds) -> Events {
-        self.0.events.subscribe(kinds)
     }
 }
 

@@ -6,60 +6,31 @@ mod open;
 mod run;
 mod serve;
 mod session;
+mod shared;
 mod streams;
 
 pub use life::Lease;
 pub(crate) use open::check;
 pub(crate) use run::Leaving;
 pub(crate) use session::ConnSession;
+pub(crate) use shared::Shared;
+use shared::code_of;
 pub(crate) use streams::StreamGuard;
 pub use streams::StreamInfo;
 
-use crate::{
-    dial::later,
-    error::NewStreamError,
-    net_stream::NetStream,
-    pipeline::upgrade::{ConnectionInfo, Established},
-    swarm::Inner,
-};
+use crate::{dial::later, error::NewStreamError, net_stream::NetStream, pipeline::upgrade::ConnectionInfo};
 use known::Known;
-use life::Life;
 use skep_api::{
     CloseReason, Code, PeerId, address,
-    muxer::MuxedConn,
     protocol::{PeerInfo, Session},
-    resources::ConnectionScope,
     selector::ConnectionView,
 };
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
-use streams::Streams;
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// A handle to one connection, cheap to clone. Dropping it does not close the connection.
 #[derive(Clone)]
 pub struct SwarmConn(pub(crate) Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub(crate) id: u64,
-    pub(crate) info: ConnectionInfo,
-    /// When its socket was dialled or accepted.
-    pub(crate) begun: Instant,
-    pub(crate) opened_at: Instant,
-    pub(crate) conn: Arc<dyn MuxedConn>,
-    /// Cuts the connection off when an orderly close takes too long.
-    pub(crate) cut: CancellationToken,
-    /// What closing this side gave as its reason, so that the end of the driver is told as ours.
-    closing: Mutex<Option<CloseReason>>,
-    pub(crate) streams: Streams,
-    pub(crate) life: Life,
-    pub(crate) known: Known,
-    pub(crate) node: Weak<Inner>,
-}
 
 /// How a connection carries its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,11 +162,7 @@ impl SwarmConn {
 
     /// [`SwarmConn::close`] with a reason that says more than a code.
     pub(crate) async fn close_for(&self, reason: CloseReason) {
-        let code = match &reason {
-            CloseReason::Closed { code, .. } => *code,
-            CloseReason::Violation { .. } => Code::PROTOCOL_VIOLATION,
-            _ => Code::NONE,
-        };
+        let code = code_of(&reason);
         self.0.begin_close(reason);
         let limit = self.0.node.upgrade().map_or_else(Default::default, |node| node.settings.close_timeout.0);
         {
@@ -240,67 +207,5 @@ impl SwarmConn {
 impl fmt::Debug for SwarmConn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("id", &self.id)
-            .field("peer", &self.info.peer)
-            .field("role", &self.info.role)
-            .field("remote", &self.info.remote)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn new(
-        id: u64,
-        established: &Established,
-        scope: Option<Box<dyn ConnectionScope>>,
-        node: &Arc<Inner>,
-    ) -> Self {
-        let opened_at = Instant::now();
-        let settings = &node.settings;
-        Self {
-            id,
-            info: established.info.clone(),
-            begun: established.begun,
-            opened_at,
-            conn: Arc::clone(&established.muxed.conn),
-            cut: CancellationToken::new(),
-            closing: Mutex::new(None),
-            streams: Streams::new(settings.max_inbound_streams, settings.max_outbound_streams, scope),
-            life: Life::new(opened_at),
-            known: Known::default(),
-            node: Arc::downgrade(node),
-        }
-    }
-
-    /// Why this side closes it, if it does.
-    pub(crate) fn closing(&self) -> Option<CloseReason> {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// This side closes it, for this reason unless there was one before.
-    pub(crate) fn begin_close(&self, reason: CloseReason) {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-    }
-
-    fn stream_timeout(&self) -> Duration {
-        self.node.upgrade().map_or_else(Default::default, |node| node.settings.stream_timeout.0)
-    }
-
-    /// Whether a stream can be opened without waiting for another to end.
-    pub(crate) fn has_room(&self) -> bool {
-        self.streams.room.available_permits() > 0
-    }
-
-    /// Whether something keeps it alive.
-    fn in_use(&self) -> bool {
-        let protected =
-            || self.node.upgrade().is_some_and(|node| node.tags.is_protected(&self.info.peer, None));
-        self.life.leases() > 0 || self.streams.busy() || protected()
     }
 }

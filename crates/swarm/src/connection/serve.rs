@@ -2,6 +2,7 @@
 
 use super::{
     ConnSession, Shared, SwarmConn,
+    shared::code_of,
     streams::{NoStream, StreamGuard},
 };
 use crate::{
@@ -44,7 +45,8 @@ pub(super) async fn accept_loop(shared: Arc<Shared>) {
                 refused = 0;
                 node.tasks.spawn("stream", serve(Arc::clone(&shared), stream, guard));
             }
-            Err(NoStream::Closed) => stream.reset(Code::SHUTDOWN),
+            // It is being closed, for a reason that the stream shares.
+            Err(NoStream::Closed) => stream.reset(shared.closing().as_ref().map_or(Code::NONE, code_of)),
             Err(NoStream::Limit(limit)) => {
                 node.meters.stream_refused();
                 log_refusal(&shared, &limit);

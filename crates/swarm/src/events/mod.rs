@@ -7,7 +7,7 @@ pub use notifee::{Notifee, Registration};
 pub(crate) use queue::Subscribers;
 pub use queue::{EventKinds, Events};
 
-use crate::error::AttemptError;
+use crate::{error::AttemptError, swarm::Swarm};
 use skep_api::{CloseReason, Multiaddr, PeerId, security::Role, transport::TransportError};
 use std::sync::Arc;
 
@@ -111,5 +111,19 @@ impl Event {
                 EventKinds::LISTENERS
             }
         }
+    }
+}
+
+impl Swarm {
+    /// Subscribes to the events of connections and listeners from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.events_of(EventKinds::CONNECTIONS | EventKinds::LISTENERS)
+    }
+
+    /// Subscribes to events of these kinds from now on.
+    #[must_use]
+    pub fn events_of(&self, kinds: EventKinds) -> Events {
+        self.0.events.subscribe(kinds)
     }
 }

@@ -27,7 +27,7 @@ impl Resources {
         let limits = manager.limits();
         let kinds: BTreeSet<_> = limits.iter().map(|limit| kind(&limit.scope).to_string()).collect();
         let scopes = Values::of(kinds.iter().map(String::as_str));
-        let resources = Values::of(ALL.map(Resource::name));
+        let resources = Values::of(Resource::ALL.map(Resource::name));
         let labelled =
             |name, help| Instrument::new(name, help).label("scope", &scopes).label("resource", &resources);
         let in_use = labelled("skep_resources_in_use", "What is in use, in scopes there is one of.");
@@ -55,7 +55,7 @@ impl Resources {
             self.denied.with(&[kind, resource.name()]).raise_to(count);
         }
         for scope in self.kinds.iter().filter(|kind| is_single(kind)) {
-            for resource in ALL {
+            for resource in Resource::ALL {
                 let of_it = |row: &&Usage| row.scope == *scope && row.resource == resource;
                 let current = rows.iter().find(of_it).map_or(0, |row| row.current);
                 let current = usize::try_from(current).unwrap_or(usize::MAX);
@@ -64,19 +64,6 @@ impl Resources {
         }
     }
 }
-
-/// What is counted in scopes.
-const ALL: [Resource; 9] = [
-    Resource::Connections,
-    Resource::ConnectionsInbound,
-    Resource::ConnectionsOutbound,
-    Resource::Streams,
-    Resource::StreamsInbound,
-    Resource::StreamsOutbound,
-    Resource::Memory,
-    Resource::Descriptors,
-    Resource::Rate,
-];
 
 /// `peer 12D3Koo…` is of the kind `peer`.
 fn kind(scope: &str) -> &str {

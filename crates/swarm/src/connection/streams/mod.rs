@@ -1,5 +1,9 @@
 //! The streams of a connection: each is entered here before it exists, and what it holds is given back when it leaves.
 
+mod guard;
+
+pub(crate) use guard::StreamGuard;
+
 use super::Shared;
 use crate::{
     events::{Event, EventKinds, StreamEvent},
@@ -11,7 +15,6 @@ use skep_api::{
     security::Role,
 };
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -28,7 +31,7 @@ use tokio::{
 pub(crate) struct Streams {
     state: Mutex<State>,
     /// Room for streams that this node opens.
-    pub(super) room: Semaphore,
+    pub(in crate::connection) room: Semaphore,
     max_inbound: u32,
     /// Open streams of protocols that keep the connection alive.
     busy: AtomicUsize,
@@ -97,7 +100,11 @@ impl State {
 }
 
 impl Streams {
-    pub(super) fn new(max_inbound: u32, max_outbound: u32, scope: Option<Box<dyn ConnectionScope>>) -> Self {
+    pub(in crate::connection) fn new(
+        max_inbound: u32,
+        max_outbound: u32,
+        scope: Option<Box<dyn ConnectionScope>>,
+    ) -> Self {
         Self {
             state: Mutex::new(State { scope, ..State::default() }),
             room: Semaphore::new(max_outbound as usize),
@@ -114,7 +121,7 @@ impl Streams {
     }
 
     /// Those that are open now.
-    pub(super) fn list(&self) -> Vec<StreamInfo> {
+    pub(in crate::connection) fn list(&self) -> Vec<StreamInfo> {
         let info = |entry: &Entry| StreamInfo {
             id: entry.id,
             role: entry.role,
@@ -124,7 +131,7 @@ impl Streams {
         self.lock().open.iter().map(info).collect()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::connection) fn len(&self) -> usize {
         self.lock().open.len()
     }
 
@@ -152,12 +159,12 @@ impl Streams {
     }
 
     /// Streams that this node has opened so far, and those of them that failed.
-    pub(super) fn health(&self) -> (u64, u64) {
+    pub(in crate::connection) fn health(&self) -> (u64, u64) {
         (self.opened.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Counts one that could not be opened.
-    pub(super) fn count_failed(&self) {
+    pub(in crate::connection) fn count_failed(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
@@ -165,7 +172,7 @@ impl Streams {
 
 impl Shared {
     /// Enters a stream, if there is room for it. Room for one of this node's own has been taken from `streams.room`.
-    pub(super) fn enter(
+    pub(in crate::connection) fn enter(
         self: &Arc<Self>,
         role: Role,
         keeps_alive: bool,
@@ -200,7 +207,7 @@ impl Shared {
 
     /// Begins to close a connection of no use, unless it has come into use meanwhile. Under the lock that streams and
     /// leases come in by, so that none of them is lost to it.
-    pub(super) fn close_if_idle(&self, reason: &CloseReason) -> bool {
+    pub(in crate::connection) fn close_if_idle(&self, reason: &CloseReason) -> bool {
         let _entering = self.streams.lock();
         let idle = !self.in_use();
         if idle {
@@ -210,7 +217,7 @@ impl Shared {
     }
 
     /// Counts a lease.
-    pub(super) fn add_lease(&self) {
+    pub(in crate::connection) fn add_lease(&self) {
         let _entering = self.streams.lock();
         self.life.add_lease();
     }
@@ -255,71 +262,5 @@ impl Shared {
             let (connection, peer, protocol) = (self.id, self.info.peer, Arc::clone(protocol));
             node.emit(&event(StreamEvent { connection, id, peer, role, protocol }));
         }
-    }
-}
-
-/// A stream's place on its connection. Dropping it gives back all that the stream holds.
-pub(crate) struct StreamGuard {
-    conn: Arc<Shared>,
-    id: u64,
-}
-
-impl StreamGuard {
-    /// Its protocol is known now.
-    pub(super) fn agreed(&self, protocol: &Arc<str>, keeps_alive: bool) -> Result<(), LimitExceeded> {
-        let mut state = self.conn.streams.lock();
-        // The connection may have ended meanwhile.
-        let Some(entry) = state.find(self.id).and_then(|at| state.open.get_mut(at)) else { return Ok(()) };
-        if let Some(scope) = &mut entry.scope {
-            scope.set_protocol(protocol)?;
-        }
-        entry.protocol = Some(Arc::clone(protocol));
-        if entry.role == Role::Dialer {
-            self.conn.streams.opened.fetch_add(1, Ordering::Relaxed);
-        }
-        match (entry.keeps_alive, keeps_alive) {
-            (false, true) => drop(self.conn.streams.busy.fetch_add(1, Ordering::AcqRel)),
-            (true, false) => self.conn.no_longer_busy(),
-            _ => {}
-        }
-        entry.keeps_alive = keeps_alive;
-        // Under the lock, so that it comes before the end of the connection does.
-        self.conn.tell(Event::StreamOpened, self.id, entry.role, protocol);
-        Ok(())
-    }
-
-    /// The stream was reset by the peer, or lost with its connection.
-    pub(crate) fn failed(&self) {
-        let state = self.conn.streams.lock();
-        let entry = state.find(self.id).and_then(|at| state.open.get(at));
-        if entry.is_some_and(|entry| entry.role == Role::Dialer) {
-            self.conn.streams.failed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
-    pub(crate) fn conn(&self) -> &Arc<Shared> {
-        &self.conn
-    }
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        let mut state = self.conn.streams.lock();
-        let Some(entry) = state.take(self.id) else { return };
-        if entry.role == Role::Listener {
-            state.inbound = state.inbound.saturating_sub(1);
-        }
-        // Under the lock, so that it comes before the end of the connection does.
-        self.conn.left(&entry);
-    }
-}
-
-impl fmt::Debug for StreamGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamGuard").field("id", &self.id).finish_non_exhaustive()
     }
 }
