@@ -1,7 +1,7 @@
 //! What a node gives to the plugins it is assembled from.
 
-use crate::{Keypair, Multiaddr, PeerId, PublicKey, metrics::Sink};
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use crate::{Keypair, Multiaddr, PeerId, PublicKey, metrics::Sink, random::Random};
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Runs background tasks that end with the node.
@@ -48,13 +48,23 @@ pub struct BuildCx {
     pub tasks: TaskScope,
     /// Where the node keeps its metrics; detached where nobody looks at them.
     pub metrics: Sink,
+    /// The node's chance, for jitter and the like. Not for secrets.
+    pub random: Random,
+    /// What a reload replaces; see [`BuildCx::predecessor`].
+    replaces: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl BuildCx {
     /// A context for one node, without metrics.
     #[must_use]
     pub fn new(identity: Keypair, tasks: TaskScope) -> Self {
-        Self { identity: NodeIdentity(Arc::new(identity)), tasks, metrics: Sink::default() }
+        Self {
+            identity: NodeIdentity(Arc::new(identity)),
+            tasks,
+            metrics: Sink::default(),
+            random: Random::new(),
+            replaces: None,
+        }
     }
 
     /// The same with metrics.
@@ -62,6 +72,27 @@ impl BuildCx {
     pub fn with_metrics(mut self, metrics: Sink) -> Self {
         self.metrics = metrics;
         self
+    }
+
+    /// The same with this source of chance.
+    #[must_use]
+    pub fn with_random(mut self, random: Random) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The same for a plugin that takes the place of this one.
+    #[must_use]
+    pub fn replacing(mut self, predecessor: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        self.replaces = predecessor;
+        self
+    }
+
+    /// The running plugin of the same reference, when a reload builds its successor: so that what was counted or learnt
+    /// can be taken over. The reload may still fail, so `build` changes nothing about it.
+    #[must_use]
+    pub fn predecessor<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.replaces.clone()?.downcast().ok()
     }
 }
 

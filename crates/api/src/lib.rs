@@ -2,7 +2,7 @@
 //!
 //! This crate holds what every other crate of a skep node agrees on, and nothing that runs: one trait
 //! object contract per layer ([`transport`], [`security`], [`muxer`], [`gate`], [`pruner`], [`resolver`],
-//! [`ranker`], [`selector`], [`resources`], [`peerstore`], [`protocol`]), the descriptor by which a plugin
+//! [`ranker`], [`selector`], [`resources`], [`peerstore`], [`protocol`], [`service`]), the descriptor by which a plugin
 //! registers ([`plugin`]), how it reads its configuration table ([`config`]), and the error types.
 //!
 //! One word names a layer everywhere: the configuration table, the module here and the prefix of the crates
@@ -31,13 +31,18 @@ pub mod peerstore;
 pub mod plugin;
 pub mod protocol;
 pub mod pruner;
+pub mod random;
 pub mod ranker;
+pub mod rate;
 pub mod record;
+pub mod reload;
 pub mod resolver;
 pub mod resources;
 pub mod security;
 pub mod selector;
+pub mod service;
 pub mod stream;
+pub mod tags;
 pub mod transport;
 
 pub use codes::{CloseReason, Code, Side};

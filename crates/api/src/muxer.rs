@@ -81,6 +81,11 @@ pub trait MuxedConn: fmt::Debug + Send + Sync + 'static {
     /// Asks the peer for a sign of life, such as the answer to a ping of the muxer. Returns at once; the answer shows
     /// in [`MuxedConn::pulse`]. Does nothing where the protocol has no word for it.
     fn probe(&self) {}
+
+    /// Bytes that streams were given to send and that the link has not taken yet; 0 where the muxer cannot tell.
+    fn unsent(&self) -> u64 {
+        0
+    }
 }
 
 /// Signs of life of a peer.

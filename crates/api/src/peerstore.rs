@@ -47,6 +47,12 @@ pub trait PeerStore: fmt::Debug + Send + Sync + 'static {
     /// addresses when its queue is full.
     fn subscribe(&self, peer: &PeerId) -> mpsc::Receiver<Multiaddr>;
 
+    /// Peers of which an address becomes known and none was, from now on; as [`PeerStore::subscribe`] otherwise. Ends at
+    /// once for a store that cannot tell.
+    fn discoveries(&self) -> mpsc::Receiver<PeerId> {
+        mpsc::channel(1).1
+    }
+
     /// Keeps a certified record, its key and its addresses, the latter as certified and for an hour. Whether it was
     /// newer than the one known.
     fn put_record(&self, record: &SignedRecord) -> bool;

@@ -4,8 +4,8 @@
 //! the registry that `inventory` collects before `main`. The binary names the constants of the plugins it means
 //! to link, and the registry compares: a plugin that was linked but did not arrive is a start-up error.
 
-use crate::{BuildCx, ConfigErrors, ConfigSection};
-use std::{fmt, marker::PhantomData, sync::Arc};
+use crate::{BuildCx, ConfigErrors, ConfigSection, reload::Reload};
+use std::{any::Any, fmt, marker::PhantomData, sync::Arc};
 
 /// A layer of the stack: the type that ties a descriptor to its contract.
 pub trait Layer: 'static {
@@ -15,6 +15,12 @@ pub trait Layer: 'static {
     const NAME: &'static str;
     /// The key of `[stack]` that references plugins of this layer.
     const STACK_KEY: &'static str;
+    /// How a changed key of a plugin's table comes to have effect, unless the key's schema says otherwise
+    /// ([`SCHEMA_KEY`](crate::reload::SCHEMA_KEY)), and a changed reference to a plugin.
+    const RELOAD: Reload;
+
+    /// The object as what it is, for whoever knows its type; `None` in layers whose objects cannot be asked.
+    fn any(object: &Arc<Self::Object>) -> Option<Arc<dyn Any + Send + Sync>>;
 }
 
 /// Where a plugin comes from. Filled in by the register macro.
@@ -60,6 +66,7 @@ impl<L: Layer> Plugin<L> {
         PluginInfo {
             layer: L::NAME,
             stack_key: L::STACK_KEY,
+            reload: L::RELOAD,
             name: self.name,
             summary: self.summary,
             origin: self.origin,
@@ -89,6 +96,8 @@ pub struct PluginInfo {
     pub layer: &'static str,
     /// The key of `[stack]` that references it.
     pub stack_key: &'static str,
+    /// How a change of its table comes to have effect, where a key does not say otherwise.
+    pub reload: Reload,
     /// The plugin's word.
     pub name: &'static str,
     /// One line on what it does.
@@ -104,9 +113,24 @@ pub struct PluginInfo {
 /// The layers, one type each.
 pub mod layer {
     use super::{Layer, Plugin};
+    use crate::reload::Reload;
+    use std::{any::Any, sync::Arc};
+
+    macro_rules! known {
+        ($object:ident) => {
+            Some(Arc::clone($object) as Arc<dyn Any + Send + Sync>)
+        };
+    }
+
+    macro_rules! opaque {
+        ($object:ident) => {{
+            let _ = $object;
+            None
+        }};
+    }
 
     macro_rules! layers {
-        ($($(#[$doc:meta])* $layer:ident, $object:path, $name:literal, $key:literal;)+) => { $(
+        ($($(#[$doc:meta])* $layer:ident, $object:path, $name:literal, $key:literal, $reload:ident, $any:ident;)+) => { $(
             $(#[$doc])*
             #[derive(Debug)]
             pub struct $layer;
@@ -114,6 +138,11 @@ pub mod layer {
                 type Object = dyn $object;
                 const NAME: &'static str = $name;
                 const STACK_KEY: &'static str = $key;
+                const RELOAD: Reload = Reload::$reload;
+
+                fn any(object: &Arc<Self::Object>) -> Option<Arc<dyn Any + Send + Sync>> {
+                    $any!(object)
+                }
             }
             inventory::collect!(Plugin<$layer>);
         )+
@@ -124,27 +153,29 @@ pub mod layer {
 
     layers! {
         /// [`crate::transport::Transport`]
-        Transport, crate::transport::Transport, "transport", "transports";
+        Transport, crate::transport::Transport, "transport", "transports", Restart, opaque;
         /// [`crate::security::Upgrader`]
-        Security, crate::security::Upgrader, "security", "security";
+        Security, crate::security::Upgrader, "security", "security", NewConnections, opaque;
         /// [`crate::muxer::Muxer`]
-        Muxer, crate::muxer::Muxer, "muxer", "muxers";
+        Muxer, crate::muxer::Muxer, "muxer", "muxers", NewConnections, opaque;
         /// [`crate::gate::Gate`]
-        Gate, crate::gate::Gate, "gate", "gates";
+        Gate, crate::gate::Gate, "gate", "gates", Live, known;
         /// [`crate::pruner::Pruner`]
-        Pruner, crate::pruner::Pruner, "pruner", "pruner";
+        Pruner, crate::pruner::Pruner, "pruner", "pruner", Live, known;
         /// [`crate::resolver::Resolver`]
-        Resolver, crate::resolver::Resolver, "resolver", "resolver";
+        Resolver, crate::resolver::Resolver, "resolver", "resolver", Live, opaque;
         /// [`crate::ranker::DialRanker`]
-        Ranker, crate::ranker::DialRanker, "ranker", "ranker";
+        Ranker, crate::ranker::DialRanker, "ranker", "ranker", Live, opaque;
         /// [`crate::selector::ConnectionSelector`]
-        Selector, crate::selector::ConnectionSelector, "selector", "selector";
+        Selector, crate::selector::ConnectionSelector, "selector", "selector", Live, opaque;
         /// [`crate::resources::ResourceManager`]
-        Resources, crate::resources::ResourceManager, "resources", "resources";
+        Resources, crate::resources::ResourceManager, "resources", "resources", Restart, opaque;
         /// [`crate::peerstore::PeerStore`]
-        Peerstore, crate::peerstore::PeerStore, "peerstore", "peerstore";
+        Peerstore, crate::peerstore::PeerStore, "peerstore", "peerstore", Restart, opaque;
         /// [`crate::protocol::ProtocolHandler`]
-        Protocol, crate::protocol::ProtocolHandler, "protocol", "protocols";
+        Protocol, crate::protocol::ProtocolHandler, "protocol", "protocols", Live, opaque;
+        /// [`crate::service::Service`]
+        Service, crate::service::Service, "service", "services", Live, known;
     }
 }
 
@@ -208,5 +239,6 @@ register_macros! { $
     register_selector Selector "Registers a [`selector`](crate::selector) plugin; fields as in [`register!`](crate::register).";
     register_resources Resources "Registers a [`resources`](crate::resources) plugin; fields as in [`register!`](crate::register).";
     register_peerstore Peerstore "Registers a [`peerstore`](crate::peerstore) plugin; fields as in [`register!`](crate::register).";
+    register_service Service "Registers a [`service`](crate::service) plugin; fields as in [`register!`](crate::register).";
     register_protocol Protocol "Registers a [`protocol`](crate::protocol) plugin; fields as in [`register!`](crate::register).";
 }

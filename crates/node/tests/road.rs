@@ -12,7 +12,7 @@ use skep::{
     DialOptions, StreamState,
     api::{
         CloseReason, Code, Multiaddr, PeerId, Side,
-        gate::{Checkpoint, Denial, Gate, Verdict},
+        gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
         multiaddr::Protocol,
         protocol::{ProtocolError, ProtocolErrorKind},
         stream::StreamError,
@@ -135,7 +135,7 @@ async fn a_silent_address_ends_at_the_deadline_with_its_stage() {
 struct DenyAt(&'static str);
 
 impl Gate for DenyAt {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
+    fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
         if point.name() == self.0 { Verdict::Deny(Denial::new("test", "on purpose")) } else { Verdict::Allow }
     }
 }
@@ -144,7 +144,7 @@ impl Gate for DenyAt {
 async fn an_outbound_gate_stops_the_dial_at_its_checkpoint() {
     let a = tcp_node();
     let addr = listen(&a, LOOPBACK).await;
-    for point in ["dial", "peer", "ready"] {
+    for point in ["addr_dial", "peer", "ready"] {
         let b = with_tcp(layers()).gate("strict", Arc::new(DenyAt(point))).build().unwrap();
         let error = b.dial_addr(&addr).await.unwrap_err();
         assert_eq!(leaf(&error), (Stage::Gate, "strict", "denied"));

@@ -61,7 +61,15 @@ fn valid_tables_are_read() {
     let ranker: sequential::Config = section(VALID, "ranker", "sequential").decode().unwrap();
     assert_eq!(ranker, sequential::Config { delay: Some(DurationText::secs(300)) });
     let pruner: watermark::Config = section(VALID, "pruner", "watermark").decode().unwrap();
-    assert_eq!(pruner, watermark::Config { low: 10, high: 10, grace: DurationText::secs(0) });
+    assert_eq!(
+        pruner,
+        watermark::Config {
+            low: 10,
+            high: 10,
+            grace: DurationText::secs(0),
+            silence: DurationText::secs(10)
+        }
+    );
     section(VALID, "selector", "best").decode::<NoConfig>().unwrap();
     let health: health_based::Config = section(VALID, "selector", "health_based").decode().unwrap();
     assert_eq!(health, health_based::Config { success: 1.0, latency: 0.0, stability: 0.5 });

@@ -1,14 +1,17 @@
 //! Pruning: when there are too many connections, the pruner names some and they are closed beside the road.
 
 use crate::swarm::Inner;
-use skep_api::{Code, pruner::PruneCandidate};
+use skep_api::{
+    Code,
+    pruner::{PruneCandidate, Snapshot},
+};
 use std::sync::{Arc, atomic::Ordering};
 
 impl Inner {
     /// Starts a prune if the high mark is passed and none is under way.
     pub(crate) fn prune_if_needed(self: &Arc<Self>) {
         let Some(pruner) = &self.stack.pruner else { return };
-        if self.total() <= pruner.object.high_mark() || self.pruning.swap(true, Ordering::AcqRel) {
+        if self.total() <= pruner.object.marks().high || self.pruning.swap(true, Ordering::AcqRel) {
             return;
         }
         let node = Arc::clone(self);
@@ -30,17 +33,25 @@ impl Inner {
         let connections = self.all();
         let candidates: Vec<_> = connections
             .iter()
-            .map(|conn| PruneCandidate {
-                connection: conn.view(),
-                age: conn.opened_at().elapsed(),
-                value: self.tags.value(&conn.peer()),
-                protected: self.tags.is_protected(&conn.peer(), None),
+            .map(|conn| {
+                let mut candidate = PruneCandidate::new(conn.view());
+                candidate.value = self.tags.value(&conn.peer());
+                candidate.protected = self.tags.is_protected(&conn.peer(), None);
+                candidate
             })
             .collect();
-        let victims = pruner.object.select(&candidates);
-        let closing = victims.iter().filter_map(|victim| {
+        let marks = pruner.object.marks();
+        let excess = candidates.len().saturating_sub(marks.low);
+        let snapshot = Snapshot::new(candidates, excess, self.settings.max_connections as usize);
+        let victims = pruner.object.rank(&snapshot);
+        let spared = |id: u64| {
+            let of = snapshot.connections.iter().find(|c| c.connection.id == id);
+            of.is_none_or(|c| c.protected || c.age() < marks.grace)
+        };
+        let victims = victims.iter().filter(|victim| !spared(victim.id)).take(excess);
+        let closing = victims.filter_map(|victim| {
             let conn = connections.iter().find(|conn| conn.id() == victim.id)?;
-            tracing::info!(peer = %conn.peer(), reason = %victim.reason, "Pruned a connection.");
+            tracing::info!(peer = %conn.peer(), score = ?victim.score, "Pruned a connection.");
             Some(conn.close(Code::GARBAGE_COLLECTED))
         });
         futures::future::join_all(closing).await.len()

@@ -144,7 +144,7 @@ impl Inner {
         };
         let mut permit = permit.map_err(limit)?;
         let point = match role {
-            Role::Dialer => Checkpoint::Dial { peer: expected, addr: remote },
+            Role::Dialer => Checkpoint::AddrDial { peer: expected, addr: remote },
             Role::Listener => Checkpoint::Link { local, remote },
         };
         admit::ask(&self.stack.gates, &point)?;

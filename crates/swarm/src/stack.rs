@@ -3,7 +3,7 @@
 use skep_api::{
     gate::Gate, muxer::Muxer, peerstore::PeerStore, protocol::ProtocolHandler, pruner::Pruner,
     ranker::DialRanker, resolver::Resolver, resources::ResourceManager, security::Upgrader,
-    selector::ConnectionSelector, transport::Transport,
+    selector::ConnectionSelector, service::Service, transport::Transport,
 };
 use std::sync::Arc;
 
@@ -57,4 +57,8 @@ pub struct Stack {
     pub resources: Option<Named<dyn ResourceManager>>,
     /// Serve inbound streams.
     pub protocols: Vec<Named<dyn ProtocolHandler>>,
+    /// Run beside the connections.
+    pub services: Vec<Named<dyn Service>>,
+    /// Names of gates whose denials are counted and have no effect.
+    pub shadow_gates: Vec<String>,
 }

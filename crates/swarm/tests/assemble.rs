@@ -83,7 +83,7 @@ max_connections = "many"
         mistakes(&sources),
         r#"10 problems in the configuration:
   1. colour: unknown table or key [file node.toml:2]
-    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, resources, protocol
+    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service
   2. listen[1]: "/ip4/999.0.0.1/tcp/1" is not an address: failed to parse: invalid IPv4 address syntax [file node.toml:1]
     an address is such as "/ip4/0.0.0.0/tcp/4001" or "/ip6/::/tcp/4001"
   3. stack.transports[1]: "tcp" is in the list twice [file node.toml:5]
@@ -112,7 +112,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngate = [\"ip_filter\"]",
             "stack.gate: unknown key [file node.toml:2]\n    \
-             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, resources, protocols",
+             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, resources, protocols, services, shadow_gates",
         ),
         (
             "[stack]\nresolver = [\"dns\"]",
@@ -148,7 +148,7 @@ fn one_mistake_is_one_error() {
             "[transports.tcp]\nnodelay = true",
             "transports: unknown table or key [file node.toml:1]\n    \
              did you mean `stack.transports`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, \
-             gate, pruner, resolver, ranker, peerstore, selector, resources, protocol",
+             gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service",
         ),
         (
             "listen = \"/ip4/127.0.0.1/tcp/0\"",

@@ -149,7 +149,7 @@ fn a_variable_that_matches_nothing_is_an_error() {
         "3 problems in the configuration:\n  \
          1. swarm_max_connections: unknown table or key [environment variable SKEP_SWARM_MAX_CONNECTIONS]\n    \
          did you mean `swarm`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, \
-         resolver, ranker, peerstore, selector, resources, protocol; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
+         resolver, ranker, peerstore, selector, resources, protocol, service; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
          2. transport.tpc: unknown transport \"tpc\" [environment variable SKEP_TRANSPORT__TPC__NODELAY]\n    \
          did you mean `tcp`? linked here: memory, tcp; to link another, add it to `plugins!` in the binary\n  \
          3. swarm.max_connection: unknown key [environment variable SKEP_SWARM__MAX_CONNECTION]\n    \

@@ -254,19 +254,21 @@ doubles! { gate_fails:
 
 fn pruner_fails(fault: policy::PrunerFault, failing: &[&str]) {
     let build = move || {
-        Arc::new(policy::Marks { fault, asked: AtomicUsize::new(0) }) as Arc<dyn skep_api::pruner::Pruner>
+        Arc::new(policy::ByValue { fault, asked: AtomicUsize::new(0) }) as Arc<dyn skep_api::pruner::Pruner>
     };
-    let fixture = suite::pruner::Fixture::new(2, build);
+    let fixture = suite::pruner::Fixture::new(build);
     expect(&suite::pruner::properties(), fixture, &format!("{fault:?}"), failing);
 }
 
 doubles! { pruner_fails:
     a_right_pruner: policy::PrunerFault::Nothing => [];
-    pruner_p0: policy::PrunerFault::NeverPrunes => ["p0_something_goes_above_the_high_mark"];
+    pruner_p0: policy::PrunerFault::RanksNothing => ["p0_something_may_go"];
     pruner_p1: policy::PrunerFault::VictimsComeTwice => ["p1_only_connections_of_the_snapshot_and_each_once"];
-    pruner_p2: policy::PrunerFault::PrunesAtTheLowMark => ["p2_nothing_goes_at_or_below_the_low_mark"];
-    pruner_p3: policy::PrunerFault::ProtectionIsIgnored => ["p3_protected_connections_stay"];
-    pruner_p4: policy::PrunerFault::EachAnswerIsAnother => ["p4_equal_snapshots_get_equal_answers"];
+    pruner_p2: policy::PrunerFault::EachAnswerIsAnother => ["p2_equal_snapshots_get_equal_answers"];
+    pruner_p2_order: policy::PrunerFault::OrderDecides => ["p2_equal_snapshots_get_equal_answers"];
+    pruner_p3: policy::PrunerFault::ScoresAreEmpty => ["p3_scores_say_why"];
+    pruner_p4: policy::PrunerFault::MarksMove => ["p4_marks_are_in_order_and_stay"];
+    pruner_p4_order: policy::PrunerFault::MarksAreReversed => ["p4_marks_are_in_order_and_stay"];
 }
 
 fn selector_fails(fault: selector::Fault, failing: &[&str]) {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     Multiaddr, PluginConfig, Problems,
-    gate::{Checkpoint, Denial, Gate, Verdict},
+    gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
     multiaddr::Protocol,
 };
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub struct PortFilter {
 }
 
 impl Gate for PortFilter {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
-        let Checkpoint::Dial { addr, .. } = point else { return Verdict::Allow };
+    fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
+        let Checkpoint::AddrDial { addr, .. } = point else { return Verdict::Allow };
         match port(addr).filter(|port| self.deny.contains(port)) {
             Some(port) => Verdict::Deny(Denial::new(format!("deny = {port}"), "the port is denied")),
             None => Verdict::Allow,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use skep::api::{
     BoxIo, Multiaddr, PeerId,
-    gate::{Checkpoint, Denial, Gate, Verdict},
+    gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
     resources::{
         ConnectionRequest, ConnectionScope, Limit, LimitExceeded, MemoryGuard, Priority, ResourceManager,
         StreamScope, Usage,
@@ -300,7 +300,7 @@ impl MemoryGuard for Memory {
 pub(crate) struct Closed(pub(crate) Arc<Mutex<Option<&'static str>>>);
 
 impl Gate for Closed {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
+    fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
         match *self.0.lock().unwrap() {
             Some(name) if name == point.name() => Verdict::Deny(Denial::new("test", "as the test wants")),
             _ => Verdict::Allow,

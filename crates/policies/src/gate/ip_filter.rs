@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     PeerId, PluginConfig, Problems, address,
-    gate::{Checkpoint, Denial, Gate, Verdict},
+    gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
     register_gate,
 };
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
@@ -77,6 +77,7 @@ impl IpFilter {
         if problems.is_empty() { Ok(gate) } else { Err(problems) }
     }
 
+    /// What is against an address or the peer there.
     fn denial(&self, ip: Option<IpAddr>, peer: Option<PeerId>) -> Option<Denial> {
         if let Some((ip, net)) = ip.and_then(|ip| Some((ip, self.deny.find(ip)?))) {
             return Some(Denial::new(
@@ -84,8 +85,8 @@ impl IpFilter {
                 format!("{ip} is in a denied network"),
             ));
         }
-        if let Some(peer) = peer.filter(|peer| self.deny_peers.contains(peer)) {
-            return Some(Denial::new(format!("deny_peers = {peer}"), "the peer is denied"));
+        if let Some(denial) = self.denied_peer(peer) {
+            return Some(denial);
         }
         if !self.allow.is_empty() {
             match ip {
@@ -97,22 +98,40 @@ impl IpFilter {
                 }
             }
         }
+        self.unlisted_peer(peer)
+    }
+
+    /// What is against a peer, wherever it is.
+    fn peer_denial(&self, peer: Option<PeerId>) -> Option<Denial> {
+        self.denied_peer(peer).or_else(|| self.unlisted_peer(peer))
+    }
+
+    fn denied_peer(&self, peer: Option<PeerId>) -> Option<Denial> {
+        let peer = peer.filter(|peer| self.deny_peers.contains(peer))?;
+        Some(Denial::new(format!("deny_peers = {peer}"), "the peer is denied"))
+    }
+
+    fn unlisted_peer(&self, peer: Option<PeerId>) -> Option<Denial> {
         let peer = peer.filter(|peer| !self.allow_peers.is_empty() && !self.allow_peers.contains(peer))?;
         Some(Denial::new("allow_peers", format!("{peer} is not an allowed peer")))
     }
 }
 
 impl Gate for IpFilter {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
-        let peer = match (point.peer(), point) {
-            (Some(peer), _) => Some(*peer),
+    fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
+        let (peer, remote) = match point {
+            // The connection that it comes on has been judged.
+            Checkpoint::Stream { .. } => return Verdict::Allow,
             // The peer that a dial is about, when the address alone says so.
-            (None, Checkpoint::Dial { addr, .. }) => address::peer(addr),
-            (None, _) => None,
+            Checkpoint::AddrDial { peer: None, addr } => (address::peer(addr), Some(*addr)),
+            _ => (point.peer().copied(), point.remote()),
         };
-        // The IP that the bytes go to: what follows a name or a relay is that one's business.
-        let ip = address::ip(point.remote()).map(|ip| ip.to_canonical());
-        self.denial(ip, peer).map_or(Verdict::Allow, Verdict::Deny)
+        let denial = remote.map_or_else(
+            || self.peer_denial(peer),
+            // The IP that the bytes go to: what follows a name or a relay is that one's business.
+            |remote| self.denial(address::ip(remote).map(|ip| ip.to_canonical()), peer),
+        );
+        denial.map_or(Verdict::Allow, Verdict::Deny)
     }
 }
 

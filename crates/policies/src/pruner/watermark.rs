@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use skep_api::{
     PluginConfig, Problems,
     config::DurationText,
-    pruner::{PruneCandidate, Pruner, Victim},
+    pruner::{Marks, PruneCandidate, Pruner, Snapshot, Victim},
     register_pruner,
-    security::Role,
 };
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -33,11 +32,13 @@ pub struct Config {
     pub high: u32,
     /// How long a new connection is spared. Default `"60s"`; a longer time leaves a flood standing.
     pub grace: DurationText,
+    /// How long there is no other round after one. Default `"10s"`.
+    pub silence: DurationText,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { low: 192, high: 256, grace: DurationText::secs(60) }
+        Self { low: 192, high: 256, grace: DurationText::secs(60), silence: DurationText::secs(10) }
     }
 }
 
@@ -58,9 +59,7 @@ impl PluginConfig for Config {
 /// The pruner.
 #[derive(Clone, Debug)]
 pub struct Watermark {
-    low: usize,
-    high: usize,
-    grace: Duration,
+    marks: Marks,
 }
 
 impl Watermark {
@@ -68,38 +67,20 @@ impl Watermark {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mark = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        Self { low: mark(config.low), high: mark(config.high), grace: config.grace.0 }
-    }
-
-    fn victim(&self, candidate: &PruneCandidate, count: usize) -> Victim {
-        let reason = format!(
-            "{count} connections are more than the high mark of {}, closing down to {}; \
-             this one: peer value {}, {} streams in use, {}, open for {} s",
-            self.high,
-            self.low,
-            candidate.value,
-            candidate.connection.busy,
-            candidate.connection.role,
-            candidate.age.as_secs(),
-        );
-        Victim { id: candidate.connection.id, reason }
+        let (low, high) = (mark(config.low), mark(config.high));
+        Self { marks: Marks { low, high, grace: config.grace.0, silence: config.silence.0 } }
     }
 }
 
 impl Pruner for Watermark {
-    fn select(&self, snapshot: &[PruneCandidate]) -> Vec<Victim> {
-        if snapshot.len() <= self.high {
-            return Vec::new();
-        }
-        let mut candidates: Vec<_> =
-            snapshot.iter().filter(|c| !c.protected && c.age >= self.grace).collect();
+    fn rank(&self, snapshot: &Snapshot) -> Vec<Victim> {
+        let mut candidates: Vec<_> = snapshot.connections.iter().collect();
         candidates.sort_unstable_by_key(|c| order(c));
-        let excess = snapshot.len().saturating_sub(self.low);
-        candidates.into_iter().take(excess).map(|c| self.victim(c, snapshot.len())).collect()
+        candidates.into_iter().map(victim).collect()
     }
 
-    fn high_mark(&self) -> usize {
-        self.high
+    fn marks(&self) -> Marks {
+        self.marks
     }
 }
 
@@ -107,36 +88,29 @@ impl Pruner for Watermark {
 /// first. The id makes the order total.
 fn order(candidate: &PruneCandidate) -> (i64, bool, bool, Duration, Reverse<u64>) {
     let connection = &candidate.connection;
-    let outbound = connection.role == Role::Dialer;
-    (candidate.value, connection.busy > 0, outbound, candidate.age, Reverse(connection.id))
+    (candidate.value, connection.busy > 0, candidate.outbound(), connection.age, Reverse(connection.id))
+}
+
+fn victim(candidate: &PruneCandidate) -> Victim {
+    let score = vec![
+        ("value", candidate.value.to_string()),
+        ("streams in use", candidate.connection.busy.to_string()),
+        ("direction", candidate.connection.role.to_string()),
+        ("age", format!("{} s", candidate.age().as_secs())),
+    ];
+    Victim::new(candidate.connection.id, score)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use skep_api::{PeerId, selector::ConnectionView};
-    use std::collections::HashSet;
-
-    fn pruner(low: u32, high: u32) -> Watermark {
-        Watermark::new(&Config { low, high, grace: DurationText::secs(60) })
-    }
+    use skep_api::{PeerId, security::Role, selector::ConnectionView};
 
     fn candidate(id: u64) -> PruneCandidate {
         let remote = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
-        let connection = ConnectionView::new(id, PeerId::random(), Role::Listener, remote);
-        PruneCandidate { connection, age: Duration::from_secs(100), value: 0, protected: false }
-    }
-
-    fn ids(victims: &[Victim]) -> Vec<u64> {
-        victims.iter().map(|v| v.id).collect()
-    }
-
-    #[test]
-    fn nothing_happens_up_to_the_high_mark() {
-        let snapshot: Vec<_> = (0..4).map(candidate).collect();
-        assert_eq!(pruner(2, 4).select(&snapshot), []);
-        assert_eq!(pruner(2, 3).select(&snapshot).len(), 2);
+        let mut connection = ConnectionView::new(id, PeerId::random(), Role::Listener, remote);
+        connection.age = Duration::from_secs(100);
+        PruneCandidate::new(connection)
     }
 
     #[test]
@@ -145,69 +119,10 @@ mod tests {
         snapshot[0].value = 5;
         snapshot[1].connection.busy = 1;
         snapshot[2].connection.role = Role::Dialer;
-        snapshot[3].age = Duration::from_secs(1_000);
-        snapshot[4].age = Duration::from_secs(70);
+        snapshot[3].connection.age = Duration::from_secs(1_000);
+        snapshot[4].connection.age = Duration::from_secs(70);
         snapshot[5].value = -1;
-        assert_eq!(ids(&pruner(1, 5).select(&snapshot)), [5, 4, 3, 2, 1]);
-    }
-
-    #[test]
-    fn a_flood_pushes_out_its_own_and_not_those_that_were_there() {
-        let mut snapshot: Vec<_> = (0..100).map(candidate).collect();
-        for old in &mut snapshot[..20] {
-            old.age = Duration::from_secs(36_000);
-        }
-        let victims = pruner(20, 50).select(&snapshot);
-        assert_eq!(victims.len(), 80);
-        assert!(victims.iter().all(|v| v.id >= 20));
-    }
-
-    #[test]
-    fn the_protected_and_the_young_are_spared() {
-        let mut snapshot: Vec<_> = (0..4).map(candidate).collect();
-        snapshot[0].protected = true;
-        snapshot[1].age = Duration::from_secs(59);
-        assert_eq!(ids(&pruner(1, 2).select(&snapshot)), [3, 2]);
-    }
-
-    #[test]
-    fn the_reason_tells_the_marks_and_the_count() {
-        let snapshot: Vec<_> = (0..3).map(candidate).collect();
-        assert_eq!(
-            pruner(2, 2).select(&snapshot)[0].reason,
-            "3 connections are more than the high mark of 2, closing down to 2; \
-             this one: peer value 0, 0 streams in use, inbound, open for 100 s"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn obligations_hold_for_any_snapshot(
-            rows in proptest::collection::vec(
-                (-3..3i64, 0..3usize, any::<bool>(), any::<bool>(), 0..200u64),
-                0..40,
-            ),
-            low in 1..20u32, extra in 0..20u32,
-        ) {
-            let high = low + extra;
-            let row = |(id, (value, streams, outbound, protected, age))| {
-                let mut c = candidate(id);
-                (c.value, c.connection.busy, c.protected) = (value, streams, protected);
-                c.age = Duration::from_secs(age);
-                if outbound { c.connection.role = Role::Dialer }
-                c
-            };
-            let snapshot: Vec<_> = (0u64..).zip(rows).map(row).collect();
-            let victims = ids(&pruner(low, high).select(&snapshot));
-            let reversed: Vec<_> = snapshot.iter().rev().cloned().collect();
-            prop_assert_eq!(&victims, &ids(&pruner(low, high).select(&reversed)));
-            prop_assert_eq!(victims.iter().collect::<HashSet<_>>().len(), victims.len());
-            let closable = |c: &PruneCandidate| !c.protected && c.age.as_secs() >= 60;
-            prop_assert!(victims.iter().all(|id| closable(&snapshot[*id as usize])));
-            let expected = if snapshot.len() > high as usize {
-                snapshot.iter().filter(|c| closable(c)).count().min(snapshot.len() - low as usize)
-            } else { 0 };
-            prop_assert_eq!(victims.len(), expected);
-        }
+        let victims = Watermark::new(&Config::default()).rank(&Snapshot::new(snapshot, 5, 10));
+        assert_eq!(victims.iter().map(|v| v.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
     }
 }

@@ -31,6 +31,8 @@ pub(super) fn build(plan: &Plan, registry: &Registry, cx: &BuildCx, errors: &mut
         selector: builder.layer::<layer::Selector>().pop(),
         resources: builder.layer::<layer::Resources>().pop(),
         protocols: builder.layer::<layer::Protocol>(),
+        services: builder.layer::<layer::Service>(),
+        shadow_gates: Vec::new(),
     };
     Built { stack, broken: builder.broken }
 }

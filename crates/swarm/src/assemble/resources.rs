@@ -73,7 +73,7 @@ fn below_cap(facts: &Facts<'_>, limit: &Limit, most: u64, cap: u64) -> ConfigErr
 /// A pruner whose mark is not below what there can be never acts, and a full node stays full.
 fn above_nothing(facts: &Facts<'_>, limit: &Limit, most: u64, cap: u64) -> Option<ConfigError> {
     let pruner = facts.built.stack.pruner.as_ref()?;
-    let high = u64::try_from(pruner.object.high_mark()).unwrap_or(u64::MAX);
+    let high = u64::try_from(pruner.object.marks().high).unwrap_or(u64::MAX);
     if high < most || high >= cap {
         return None;
     }

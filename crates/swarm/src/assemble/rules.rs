@@ -81,7 +81,7 @@ fn unserved_addresses(facts: &Facts<'_>) -> Vec<ConfigError> {
 /// The pruner has to act before the hard cap does.
 fn marks_below_cap(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigError> {
     let pruner = facts.built.stack.pruner.as_ref()?;
-    let (cap, high) = (settings.max_connections, pruner.object.high_mark());
+    let (cap, high) = (settings.max_connections, pruner.object.marks().high);
     if u64::try_from(high).is_ok_and(|high| high < cap.into()) {
         return None;
     }

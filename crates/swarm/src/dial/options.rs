@@ -1,5 +1,7 @@
 //! What a caller may ask of one dial.
 
+pub use skep_api::service::DialPriority as Priority;
+
 use skep_api::Multiaddr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,31 +29,6 @@ pub struct DialOptions {
     pub priority: Priority,
     /// Dial addresses and peers that failed a short while ago, and paths that swallowed dials.
     pub ignore_backoff: bool,
-}
-
-/// Who goes first where dials have to wait for room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Priority {
-    /// To have enough connections.
-    AutoConnect,
-    /// To have a connection back that was wanted.
-    Reconnect,
-    /// Somebody waits for it.
-    #[default]
-    User,
-}
-
-impl Priority {
-    /// The stable word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AutoConnect => "auto_connect",
-            Self::Reconnect => "reconnect",
-            Self::User => "user",
-        }
-    }
 }
 
 macro_rules! flags {

@@ -3,17 +3,15 @@
 use super::names;
 use crate::stack::{Named, Stack};
 use skep_api::{
-    gate::{Checkpoint, Gate, Verdict},
+    gate::{Checkpoint, Gate, GateCx, Verdict},
     metrics::{Counter, Counters, Instrument, Sink, Values},
 };
 use std::{fmt, sync::Arc};
 
-const CHECKPOINTS: [&str; 4] = ["dial", "link", "peer", "ready"];
-
 pub(super) fn verdicts(sink: &Sink, stack: &Stack) -> Counters {
     let instrument = Instrument::new("skep_gate_verdicts", "What gates were asked and have said.")
         .label("gate", &names(&stack.gates))
-        .label("checkpoint", &Values::of(CHECKPOINTS))
+        .label("checkpoint", &Values::of(Checkpoint::NAMES))
         .label("verdict", &Values::of(["allow", "deny"]));
     sink.counters(instrument)
 }
@@ -25,22 +23,22 @@ pub(super) fn count(verdicts: &Counters, gates: &mut [Named<dyn Gate>]) {
     }
     for gate in gates {
         let verdict = |checkpoint, verdict| verdicts.with(&[&gate.name, checkpoint, verdict]);
-        let counters = CHECKPOINTS.map(|point| (verdict(point, "allow"), verdict(point, "deny")));
+        let counters = Checkpoint::NAMES.map(|point| (verdict(point, "allow"), verdict(point, "deny")));
         gate.object = Arc::new(Counted { gate: Arc::clone(&gate.object), counters });
     }
 }
 
 struct Counted {
     gate: Arc<dyn Gate>,
-    /// Allowed and denied, in the order of [`CHECKPOINTS`].
-    counters: [(Counter, Counter); 4],
+    /// Allowed and denied, in the order of [`Checkpoint::NAMES`].
+    counters: [(Counter, Counter); 7],
 }
 
 impl Gate for Counted {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
-        let verdict = self.gate.check(point);
+    fn check(&self, point: &Checkpoint<'_>, cx: &GateCx<'_>) -> Verdict {
+        let verdict = self.gate.check(point, cx);
         let name = point.name();
-        let at = CHECKPOINTS.iter().position(|checkpoint| *checkpoint == name);
+        let at = Checkpoint::NAMES.iter().position(|checkpoint| *checkpoint == name);
         if let Some((allowed, denied)) = at.and_then(|at| self.counters.get(at)) {
             match verdict {
                 Verdict::Allow => allowed.inc(),

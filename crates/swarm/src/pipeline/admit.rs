@@ -8,7 +8,7 @@ use crate::{
 };
 use skep_api::{
     Multiaddr, PeerId,
-    gate::{Checkpoint, Gate, Verdict},
+    gate::{Checkpoint, Gate, GateCx, Nobody, Verdict},
     resources::ConnectionRequest,
     security::Role,
     transport::{Incoming, Link, Transport, TransportError},
@@ -45,7 +45,7 @@ pub(crate) fn find(stack: &Stack, addr: &Multiaddr) -> Result<Target, AttemptErr
 impl Target {
     /// Asks the gates whether it may be dialled.
     pub(crate) fn approve(self, stack: &Stack, peer: Option<&PeerId>) -> Result<Approved, AttemptError> {
-        ask(&stack.gates, &Checkpoint::Dial { peer, addr: &self.addr })?;
+        ask(&stack.gates, &Checkpoint::AddrDial { peer, addr: &self.addr })?;
         Ok(Approved(self))
     }
 }
@@ -119,7 +119,7 @@ impl Admitted<Link> {
 /// Asks every gate in order; the first denial ends it.
 pub(crate) fn ask(gates: &[Named<dyn Gate>], point: &Checkpoint<'_>) -> Result<(), AttemptError> {
     for gate in gates {
-        if let Verdict::Deny(denial) = gate.object.check(point) {
+        if let Verdict::Deny(denial) = gate.object.check(point, &GateCx::new(&Nobody)) {
             let cause = Cause::Denied { checkpoint: point.name(), denial };
             return Err(AttemptError::new(Stage::Gate, &gate.name, cause));
         }

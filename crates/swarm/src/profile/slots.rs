@@ -23,7 +23,7 @@ pub(crate) enum Arity {
 }
 
 /// The layers of [`crate::Stack`], in the order in which errors and listings have them.
-pub(crate) const SLOTS: [Slot; 11] = [
+pub(crate) const SLOTS: [Slot; 12] = [
     slot::<layer::Transport>(Arity::Many),
     slot::<layer::Security>(Arity::Many),
     slot::<layer::Muxer>(Arity::Many),
@@ -35,6 +35,7 @@ pub(crate) const SLOTS: [Slot; 11] = [
     slot::<layer::Selector>(Arity::AtMostOne),
     slot::<layer::Resources>(Arity::AtMostOne),
     slot::<layer::Protocol>(Arity::Many),
+    slot::<layer::Service>(Arity::Many),
 ];
 
 const fn slot<L: Layer>(arity: Arity) -> Slot {

@@ -165,6 +165,7 @@ fn collect_all(builder: &mut RegistryBuilder) {
     collect::<layer::Resources>(builder);
     collect::<layer::Peerstore>(builder);
     collect::<layer::Protocol>(builder);
+    collect::<layer::Service>(builder);
 }
 
 fn collect<L: Layer>(builder: &mut RegistryBuilder)

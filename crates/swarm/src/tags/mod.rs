@@ -3,10 +3,9 @@
 //! Both belong to a peer, not to its connections: they outlive a reconnect. The table is bounded; what is known only by
 //! its tags, without a connection or a protection, makes room for others, the oldest first.
 
-mod info;
 mod store;
 
-pub use info::{CommonTags, TagError, TagInfo, upsert_add, upsert_bounded};
+pub use skep_api::tags::{CommonTags, TagError, TagInfo, upsert_add, upsert_bounded, upsert_set};
 pub(crate) use store::TagStore;
 
 use crate::swarm::Swarm;

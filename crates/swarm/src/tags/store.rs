@@ -1,7 +1,9 @@
 //! The table of tags and protections.
 
-use super::info::{TagError, TagInfo, sum};
-use skep_api::PeerId;
+use skep_api::{
+    PeerId,
+    tags::{TagError, TagInfo},
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -114,7 +116,15 @@ impl TagStore {
 }
 
 fn info(entry: &Entry) -> TagInfo {
-    TagInfo { tags: entry.tags.clone(), protected_by: entry.protected_by.clone(), age: entry.since.elapsed() }
+    let mut info = TagInfo::default();
+    info.tags.clone_from(&entry.tags);
+    info.protected_by.clone_from(&entry.protected_by);
+    info.age = entry.since.elapsed();
+    info
+}
+
+fn sum(tags: &BTreeMap<String, i64>) -> i64 {
+    tags.values().fold(0, |sum, value| sum.saturating_add(*value))
 }
 
 /// The entry of a peer, new if need be. The oldest without a protection go for it, many at once, so that it is seldom.

@@ -6,7 +6,7 @@ pub mod ip_filter {
     use serde::{Deserialize, Serialize};
     use skep_api::{
         PluginConfig, Problems,
-        gate::{Checkpoint, Gate, Verdict},
+        gate::{Checkpoint, Gate, GateCx, Verdict},
         register_gate,
     };
     use std::sync::Arc;
@@ -37,7 +37,7 @@ pub mod ip_filter {
     #[derive(Debug)]
     struct IpFilter;
     impl Gate for IpFilter {
-        fn check(&self, _at: &Checkpoint<'_>) -> Verdict {
+        fn check(&self, _at: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
             Verdict::Allow
         }
     }
@@ -50,10 +50,10 @@ pub mod watermark {
     use skep_api::{
         PluginConfig,
         config::DurationText,
-        pruner::{PruneCandidate, Pruner, Victim},
+        pruner::{Marks, Pruner, Snapshot, Victim},
         register_pruner,
     };
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     register_pruner! {
         name: "watermark",
@@ -83,11 +83,12 @@ pub mod watermark {
     #[derive(Debug)]
     struct Watermark(Config);
     impl Pruner for Watermark {
-        fn select(&self, _snapshot: &[PruneCandidate]) -> Vec<Victim> {
+        fn rank(&self, _snapshot: &Snapshot) -> Vec<Victim> {
             Vec::new()
         }
-        fn high_mark(&self) -> usize {
-            self.0.high
+        fn marks(&self) -> Marks {
+            let high = self.0.high;
+            Marks { low: high.min(1), high, grace: Duration::ZERO, silence: Duration::ZERO }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Map, Value};
 use skep_api::{
     ConfigErrors, Keypair, Multiaddr, PeerId, Plugin,
-    gate::{Checkpoint, Gate, Verdict},
+    gate::{Checkpoint, Gate, GateCx, Nobody, Verdict},
     plugin::layer,
     security::Role,
 };
@@ -154,13 +154,14 @@ impl Question {
     fn ask(&self, gate: &dyn Gate) -> Verdict {
         let (peer, remote) = (&self.peer, &self.addr);
         let local = addr("/ip4/127.0.0.1/tcp/4001");
-        gate.check(&match self.point {
-            Point::DialUnknown => Checkpoint::Dial { peer: None, addr: remote },
-            Point::Dial => Checkpoint::Dial { peer: Some(peer), addr: remote },
+        let point = match self.point {
+            Point::DialUnknown => Checkpoint::AddrDial { peer: None, addr: remote },
+            Point::Dial => Checkpoint::AddrDial { peer: Some(peer), addr: remote },
             Point::Link => Checkpoint::Link { local: &local, remote },
             Point::Peer(role) => Checkpoint::Peer { role, peer, remote },
             Point::Ready(role) => Checkpoint::Ready { role, peer, remote },
-        })
+        };
+        gate.check(&point, &GateCx::new(&Nobody))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use skep_api::{
     BuildCx, ConfigErrors, ConfigSection, Plugin, PluginConfig,
-    gate::{Checkpoint, Gate, Verdict},
+    gate::{Checkpoint, Gate, GateCx, Verdict},
     plugin::layer,
     schemars::{self, JsonSchema},
 };
@@ -39,7 +39,7 @@ pub(crate) struct Open {
 }
 
 impl Gate for Open {
-    fn check(&self, _: &Checkpoint<'_>) -> Verdict {
+    fn check(&self, _: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
         Verdict::Allow
     }
 }

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use skep_api::{
     ConfigErrors, ConfigSection, Multiaddr, Problems,
-    gate::{Checkpoint, Denial, Gate, Verdict},
+    gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
     multiaddr::Protocol,
-    pruner::{PruneCandidate, Pruner, Victim},
+    pruner::{Marks, PruneCandidate, Pruner, Snapshot, Victim},
     resolver::{ResolveError, ResolveErrorKind, Resolver},
 };
 use std::{
@@ -52,9 +52,9 @@ impl Blocklist {
 }
 
 impl Gate for Blocklist {
-    fn check(&self, point: &Checkpoint<'_>) -> Verdict {
+    fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
         let asked = self.asked.fetch_add(1, Relaxed);
-        let remote = point.remote();
+        let Some(remote) = point.remote() else { return Verdict::Allow };
         let has_name = remote.iter().any(|p| matches!(p, Protocol::Dns4(_) | Protocol::Dnsaddr(_)));
         let odd = asked % 2 == 1;
         let deny = match self.fault {
@@ -77,44 +77,55 @@ impl Gate for Blocklist {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrunerFault {
     Nothing,
-    NeverPrunes,
+    RanksNothing,
     VictimsComeTwice,
-    PrunesAtTheLowMark,
-    ProtectionIsIgnored,
     EachAnswerIsAnother,
+    OrderDecides,
+    ScoresAreEmpty,
+    MarksMove,
+    MarksAreReversed,
 }
 
-/// Prunes to two connections from four.
+/// Ranks by value.
 #[derive(Debug)]
-pub(crate) struct Marks {
+pub(crate) struct ByValue {
     pub(crate) fault: PrunerFault,
     pub(crate) asked: AtomicUsize,
 }
 
-impl Pruner for Marks {
-    fn select(&self, snapshot: &[PruneCandidate]) -> Vec<Victim> {
+impl Pruner for ByValue {
+    fn rank(&self, snapshot: &Snapshot) -> Vec<Victim> {
         let fault = self.fault;
         let asked = self.asked.fetch_add(1, Relaxed);
-        let low = if fault == PrunerFault::PrunesAtTheLowMark { 1 } else { 2 };
-        if fault == PrunerFault::NeverPrunes {
+        if fault == PrunerFault::RanksNothing {
             return Vec::new();
         }
-        let mut order: Vec<_> = snapshot.iter().collect();
-        order.retain(|c| !c.protected || fault == PrunerFault::ProtectionIsIgnored);
-        order.sort_by_key(|c| (c.value, c.connection.id));
-        let reason =
-            if fault == PrunerFault::EachAnswerIsAnother { asked.to_string() } else { "worth least".into() };
-        let victims = order.iter().take(snapshot.len().saturating_sub(low));
-        let mut victims: Vec<_> =
-            victims.map(|c| Victim { id: c.connection.id, reason: reason.clone() }).collect();
+        let mut order: Vec<_> = snapshot.connections.iter().collect();
+        if fault != PrunerFault::OrderDecides {
+            order.sort_by_key(|c| (c.value, c.connection.id));
+        }
+        let victim = |c: &&PruneCandidate| {
+            let score = match fault {
+                PrunerFault::EachAnswerIsAnother => vec![("asked", asked.to_string())],
+                PrunerFault::ScoresAreEmpty => Vec::new(),
+                _ => vec![("value", c.value.to_string())],
+            };
+            Victim::new(c.connection.id, score)
+        };
+        let mut victims: Vec<_> = order.iter().map(victim).collect();
         if fault == PrunerFault::VictimsComeTwice {
             victims.extend(victims.clone());
         }
         victims
     }
 
-    fn high_mark(&self) -> usize {
-        4
+    fn marks(&self) -> Marks {
+        let (low, high) = match self.fault {
+            PrunerFault::MarksMove => (2, 4 + self.asked.fetch_add(1, Relaxed)),
+            PrunerFault::MarksAreReversed => (4, 2),
+            _ => (2, 4),
+        };
+        Marks { low, high, grace: Duration::from_secs(60), silence: Duration::from_secs(10) }
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use skep_api::{Code, Multiaddr, security::Role};
+use skep_api::{Code, Multiaddr, gate::Nobody, security::Role};
 
 fn gate(allow: &[&str], deny: &[&str]) -> IpFilter {
     let strings = |texts: &[&str]| texts.iter().map(|t| (*t).to_string()).collect();
@@ -21,10 +21,10 @@ fn verdicts(gate: &IpFilter, peer: &PeerId, remote: &str) -> [Verdict; 4] {
     let (remote, local) = (addr(remote), addr("/ip4/127.0.0.1/tcp/1"));
     let (remote, local, role) = (&remote, &local, Role::Listener);
     [
-        gate.check(&Checkpoint::Dial { peer: Some(peer), addr: remote }),
-        gate.check(&Checkpoint::Link { local, remote }),
-        gate.check(&Checkpoint::Peer { role, peer, remote }),
-        gate.check(&Checkpoint::Ready { role, peer, remote }),
+        gate.check(&Checkpoint::AddrDial { peer: Some(peer), addr: remote }, &GateCx::new(&Nobody)),
+        gate.check(&Checkpoint::Link { local, remote }, &GateCx::new(&Nobody)),
+        gate.check(&Checkpoint::Peer { role, peer, remote }, &GateCx::new(&Nobody)),
+        gate.check(&Checkpoint::Ready { role, peer, remote }, &GateCx::new(&Nobody)),
     ]
 }
 
@@ -85,9 +85,15 @@ fn of_a_relayed_address_the_relay_is_judged() {
     let target = PeerId::random();
     let gate = peers(&[target], &[]);
     let through = addr(&format!("{relayed}/p2p/{target}"));
-    assert_eq!(gate.check(&Checkpoint::Dial { peer: None, addr: &through }), Verdict::Allow);
+    assert_eq!(
+        gate.check(&Checkpoint::AddrDial { peer: None, addr: &through }, &GateCx::new(&Nobody)),
+        Verdict::Allow
+    );
     // The relay at the end of an unfinished address is not the peer that is wanted.
-    assert_eq!(gate.check(&Checkpoint::Dial { peer: None, addr: &addr(&relayed) }), Verdict::Allow);
+    assert_eq!(
+        gate.check(&Checkpoint::AddrDial { peer: None, addr: &addr(&relayed) }, &GateCx::new(&Nobody)),
+        Verdict::Allow
+    );
 }
 
 #[test]
@@ -107,9 +113,15 @@ fn peers_are_judged_wherever_they_are_known() {
     assert_eq!(denial.rule, format!("deny_peers = {foe}"));
 
     let named = addr(&format!("{at}/p2p/{foe}"));
-    assert!(deny(&only_friend.check(&Checkpoint::Dial { peer: None, addr: &named })));
-    assert!(!deny(&only_friend.check(&Checkpoint::Dial { peer: None, addr: &addr(at) })));
+    assert!(deny(
+        &only_friend.check(&Checkpoint::AddrDial { peer: None, addr: &named }, &GateCx::new(&Nobody))
+    ));
+    assert!(!deny(
+        &only_friend.check(&Checkpoint::AddrDial { peer: None, addr: &addr(at) }, &GateCx::new(&Nobody))
+    ));
     // What an inbound address claims about the peer is no proof.
     let local = addr(at);
-    assert!(!deny(&only_friend.check(&Checkpoint::Link { local: &local, remote: &named })));
+    assert!(!deny(
+        &only_friend.check(&Checkpoint::Link { local: &local, remote: &named }, &GateCx::new(&Nobody))
+    ));
 }
