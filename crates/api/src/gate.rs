@@ -232,6 +232,12 @@ impl Denial {
     }
 }
 
+impl std::error::Error for Denial {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.rate.as_deref().map(|rate| rate as _)
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (rule: {})", self.reason, self.rule)

@@ -197,7 +197,7 @@ async fn gates_are_counted_by_what_they_say() {
     let node = builder.gate("ip_filter", gate).build().unwrap();
     node.dial_addr(&"/ip4/203.0.113.1/tcp/1".parse().unwrap()).await.unwrap_err();
     let verdicts = lines(&sink, "skep_gate_verdicts_total");
-    let denied = r#"{gate="ip_filter",checkpoint="dial",verdict="deny"} 1"#;
+    let denied = r#"{gate="ip_filter",checkpoint="addr_dial",verdict="deny"} 1"#;
     assert!(verdicts.iter().any(|line| line == denied), "{verdicts:?}");
     assert_eq!(lines(&sink, "skep_dial_addresses_skipped_total"), [r#"{stage="gate",code="denied"} 1"#]);
 }

@@ -148,7 +148,7 @@ async fn an_outbound_gate_stops_the_dial_at_its_checkpoint() {
         let b = with_tcp(layers()).gate("strict", Arc::new(DenyAt(point))).build().unwrap();
         let error = b.dial_addr(&addr).await.unwrap_err();
         assert_eq!(leaf(&error), (Stage::Gate, "strict", "denied"));
-        let text = format!("refused at checkpoint `{point}`: on purpose (rule: test)");
+        let text = format!("refused at checkpoint `{point}` by gate `strict`: on purpose (rule: test)");
         assert_eq!(error.cause().unwrap().to_string(), text);
         assert_eq!(b.metrics().connections, 0);
     }

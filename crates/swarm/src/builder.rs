@@ -2,7 +2,9 @@
 
 use crate::{
     dial::{DialSettings, Dialer, RetryConfig},
+    gates::GateChain,
     handlers::{HandlerError, Handlers},
+    live::Live,
     meters::{self, Meters},
     permits::Permits,
     settings::Settings,
@@ -27,7 +29,7 @@ use skep_api::{
     transport::Transport,
 };
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU64, AtomicUsize},
 };
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -219,7 +221,7 @@ impl SwarmBuilder {
     ///
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
-    pub fn build(mut self) -> Result<Swarm, BuildError> {
+    pub fn build(self) -> Result<Swarm, BuildError> {
         check(&self.stack)?;
         self.settings.check()?;
         if let Some(store) = &self.stack.peerstore {
@@ -233,18 +235,19 @@ impl SwarmBuilder {
         let inbound_room = Arc::new(Semaphore::new(self.settings.max_inbound_streams_total as usize));
         let sink = self.cx.metrics;
         let meters = Meters::new(&sink, &self.stack);
-        meters.decorate(&mut self.stack);
+        let live = live(self.stack, Arc::new(self.settings), &meters, None);
+        let settings = Arc::clone(&live.settings);
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity,
             permits: Permits::new(
-                self.settings.max_connections,
-                self.settings.max_pending_inbound,
-                self.settings.outbound_reserve,
+                settings.max_connections,
+                settings.max_pending_inbound,
+                settings.outbound_reserve,
             ),
-            dialer: Dialer::new(self.dial, self.retry, self.tasks.clone()),
-            settings: self.settings,
-            stack: self.stack,
+            dialer: Dialer::new(self.dial, self.retry, self.tasks.clone(), self.cx.random),
+            live: RwLock::new(Arc::new(live)),
+            counted: Arc::default(),
             draining: self.tasks.cancelled().child_token(),
             tasks: self.tasks,
             hearers: Tasks::default(),
@@ -264,6 +267,15 @@ impl SwarmBuilder {
         meters::watch(&sink, &swarm);
         Ok(swarm)
     }
+}
+
+/// What a node runs with, of layers and settings that were checked.
+pub(crate) fn live(stack: Stack, settings: Arc<Settings>, meters: &Meters, before: Option<&Live>) -> Live {
+    let given = Arc::new(stack);
+    let mut stack = Stack::clone(&given);
+    meters.decorate(&mut stack);
+    let gates = GateChain::new(&stack, |gate| meters.gate(gate), before.map(|live| &*live.gates));
+    Live { given, stack: Arc::new(stack), settings, gates: Arc::new(gates) }
 }
 
 fn check(stack: &Stack) -> Result<(), BuildError> {

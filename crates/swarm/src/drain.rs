@@ -31,7 +31,7 @@ impl Swarm {
         let begun = Instant::now();
         self.0.draining.cancel();
         let deadline = later(begun, limit);
-        let last = later(deadline, self.0.settings.close_timeout.0);
+        let last = later(deadline, self.0.live().settings.close_timeout.0);
         let _ = timeout_at(last, self.0.unlisten_all()).await;
         let connections = self.0.all();
         let rest = connections.iter().map(|conn| async move {

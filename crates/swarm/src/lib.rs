@@ -18,8 +18,10 @@ mod dial;
 mod drain;
 pub mod error;
 pub mod events;
+mod gates;
 mod handlers;
 mod listen;
+mod live;
 mod meters;
 mod metrics;
 mod muxed;
@@ -48,6 +50,7 @@ pub use dial::{
     Dialed, Forget, LeftAloneAddr, LeftAlonePeer, PathState, Priority, RetryConfig, SwarmDialAllFailedError,
 };
 pub use drain::DrainReport;
+pub use gates::{GateInfo, GateTally, Rechecked, RecheckedConnection};
 pub use handlers::HandlerError;
 pub use listen::{ListenOutcome, ListenerInfo};
 pub use metrics::Metrics;

@@ -67,8 +67,9 @@ impl Inner {
         if self.is_draining() {
             return Err(fail(Cause::ShuttingDown));
         }
-        let Some(transport) = self.stack.transports.iter().find(|t| t.object.supports(addr)) else {
-            let names: Vec<_> = self.stack.transports.iter().map(|t| t.name.as_str()).collect();
+        let stack = Arc::clone(&self.live().stack);
+        let Some(transport) = stack.transports.iter().find(|t| t.object.supports(addr)) else {
+            let names: Vec<_> = stack.transports.iter().map(|t| t.name.as_str()).collect();
             return Err(fail(Cause::NoTransport(names.join(", "))));
         };
         let listener = transport.object.listen(addr).await.map_err(|e| fail(Cause::Transport(e)))?;

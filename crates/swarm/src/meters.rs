@@ -28,6 +28,7 @@ use skep_api::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
+pub(crate) use gate::GateMeter;
 pub(crate) use scrape::watch;
 pub(crate) use stream::StreamMeter;
 
@@ -59,7 +60,7 @@ pub(crate) struct Meters {
     dial_time: Histograms,
     attempts: Counters,
     skipped: Counters,
-    verdicts: Counters,
+    gates: gate::Gates,
     resolutions: (Counters, Histograms),
     bytes: Counters,
     streams_opened: Counters,
@@ -125,7 +126,7 @@ impl Meters {
             dial_time,
             attempts,
             skipped,
-            verdicts: gate::verdicts(sink, stack),
+            gates: gate::Gates::new(sink, stack),
             resolutions: resolver::instruments(sink, stack, &QUICK),
             bytes: transport_bytes(sink, &sets.transport),
             streams_opened,
@@ -174,8 +175,12 @@ impl Meters {
 
     /// Has the policies of a stack counted from now on.
     pub(crate) fn decorate(&self, stack: &mut Stack) {
-        gate::count(&self.verdicts, &mut stack.gates);
         resolver::count(&self.resolutions, stack.resolver.as_mut());
+    }
+
+    /// The counters of a gate.
+    pub(crate) fn gate(&self, name: &str) -> GateMeter {
+        self.gates.of(name)
     }
 
     /// A stream was opened by this role's end.

@@ -1,6 +1,7 @@
 //! Connection permits: taken before a socket is dialled, or before a byte is spent on one that was accepted; given back
 //! when the socket is gone.
 
+use crate::gates::Seat;
 use skep_api::{
     PeerId,
     resources::{ConnectionRequest, ConnectionScope, LimitExceeded, ResourceManager},
@@ -28,9 +29,21 @@ pub(crate) struct Permit {
     pending: Option<OwnedSemaphorePermit>,
     /// What the resource manager has granted, if there is one.
     scope: Option<Box<dyn ConnectionScope>>,
+    /// Its place in the census.
+    seat: Option<Seat>,
 }
 
 impl Permit {
+    /// Takes a seat in the census.
+    pub(crate) fn sit(&mut self, seat: Option<Seat>) {
+        self.seat = seat;
+    }
+
+    /// Its place in the order of coming, if it has a seat.
+    pub(crate) fn seat(&self) -> Option<u64> {
+        self.seat.as_ref().map(Seat::order)
+    }
+
     /// Asks the resource manager, if there is one. Comes before anything is sent.
     pub(crate) fn grant(
         &mut self,
@@ -59,6 +72,9 @@ impl Permit {
     /// The handshake is over: another inbound one may begin.
     pub(crate) fn established(&mut self) {
         self.pending = None;
+        if let Some(seat) = &self.seat {
+            seat.established();
+        }
     }
 }
 
@@ -91,7 +107,7 @@ impl Permits {
     pub(crate) fn outbound(&self) -> Result<Permit, LimitExceeded> {
         match Arc::clone(&self.connections).try_acquire_owned() {
             Ok(connection) => {
-                Ok(Permit { _connection: connection, _inbound: None, pending: None, scope: None })
+                Ok(Permit { _connection: connection, _inbound: None, pending: None, scope: None, seat: None })
             }
             Err(_) => Err(LimitExceeded {
                 scope: "connections".into(),
@@ -108,7 +124,13 @@ impl Permits {
         let pending = Arc::clone(&self.pending_inbound).acquire_owned().await.ok()?;
         let inbound = Arc::clone(&self.inbound).acquire_owned().await.ok()?;
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-        Some(Permit { _connection: connection, _inbound: Some(inbound), pending: Some(pending), scope: None })
+        Some(Permit {
+            _connection: connection,
+            _inbound: Some(inbound),
+            pending: Some(pending),
+            scope: None,
+            seat: None,
+        })
     }
 
     /// The same for a link that cannot wait, or the limit that is in the way.
@@ -126,7 +148,13 @@ impl Permits {
         let key = "swarm.max_connections";
         let inbound = take(&self.inbound, self.max_inbound, "inbound connections", key)?;
         let connection = take(&self.connections, self.max_connections, "connections", key)?;
-        Ok(Permit { _connection: connection, _inbound: Some(inbound), pending: Some(pending), scope: None })
+        Ok(Permit {
+            _connection: connection,
+            _inbound: Some(inbound),
+            pending: Some(pending),
+            scope: None,
+            seat: None,
+        })
     }
 }
 

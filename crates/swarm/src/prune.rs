@@ -10,7 +10,8 @@ use std::sync::{Arc, atomic::Ordering};
 impl Inner {
     /// Starts a prune if the high mark is passed and none is under way.
     pub(crate) fn prune_if_needed(self: &Arc<Self>) {
-        let Some(pruner) = &self.stack.pruner else { return };
+        let live = self.live();
+        let Some(pruner) = &live.stack.pruner else { return };
         if self.total() <= pruner.object.marks().high || self.pruning.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -29,7 +30,8 @@ impl Inner {
 
     /// One round; the number of connections that it closed.
     async fn prune(&self) -> usize {
-        let Some(pruner) = &self.stack.pruner else { return 0 };
+        let live = self.live();
+        let Some(pruner) = &live.stack.pruner else { return 0 };
         let connections = self.all();
         let candidates: Vec<_> = connections
             .iter()
@@ -42,7 +44,7 @@ impl Inner {
             .collect();
         let marks = pruner.object.marks();
         let excess = candidates.len().saturating_sub(marks.low);
-        let snapshot = Snapshot::new(candidates, excess, self.settings.max_connections as usize);
+        let snapshot = Snapshot::new(candidates, excess, live.settings.max_connections as usize);
         let victims = pruner.object.rank(&snapshot);
         let spared = |id: u64| {
             let of = snapshot.connections.iter().find(|c| c.connection.id == id);

@@ -111,16 +111,15 @@ impl Inner {
         let progress = Progress::default();
         progress.at(Stage::Connect, GIVEN);
         let upgrade = Upgrade {
-            stack: &self.stack,
-            meters: &self.meters,
+            node: self,
+            stack: Arc::clone(&self.live().stack),
             role,
             transport: GIVEN,
             expected,
-            local_peer: self.local_peer,
             begun,
             progress: &progress,
         };
-        let limit = self.settings.upgrade_timeout.0;
+        let limit = self.live().settings.upgrade_timeout.0;
         let established: Established =
             match tokio::time::timeout(limit, upgrade.run(admit::given(link, permit))).await {
                 Ok(established) => established?,
@@ -143,11 +142,13 @@ impl Inner {
             Role::Listener => self.permits.inbound_now(),
         };
         let mut permit = permit.map_err(limit)?;
-        let point = match role {
-            Role::Dialer => Checkpoint::AddrDial { peer: expected, addr: remote },
-            Role::Listener => Checkpoint::Link { local, remote },
-        };
-        admit::ask(&self.stack.gates, &point)?;
+        match role {
+            Role::Dialer => {
+                self.ask(&Checkpoint::AddrDial { peer: expected, addr: remote }, None)?;
+                permit.sit(self.counted.take_seat(role, remote));
+            }
+            Role::Listener => self.ask_in_turn(&Checkpoint::Link { local, remote }, &mut permit)?,
+        }
         let mut request = ConnectionRequest::new(role, remote);
         request.expected = expected;
         self.grant(&mut permit, &request)?;
@@ -160,14 +161,14 @@ impl Inner {
         permit: &mut Permit,
         request: &ConnectionRequest<'_>,
     ) -> Result<(), AttemptError> {
-        let resources = self.stack.resources.as_ref().map(|resources| &*resources.object);
+        let resources = self.resources();
         permit
-            .grant(resources, request)
+            .grant(resources.as_deref(), request)
             .map_err(|limit| AttemptError::new(Stage::Queue, self.resources_name(), Cause::Limit(limit)))
     }
 
     /// What errors call the resource manager.
     pub(crate) fn resources_name(&self) -> String {
-        self.stack.resources.as_ref().map(|resources| resources.name.clone()).unwrap_or_default()
+        self.live().stack.resources.as_ref().map(|resources| resources.name.clone()).unwrap_or_default()
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     error::{AttemptError, Cause, Stage},
     events::{Connectedness, Event},
     permits::Permit,
-    pipeline::{admit, upgrade::Established},
+    pipeline::upgrade::Established,
     swarm::Inner,
 };
 use skep_api::{
@@ -49,7 +49,7 @@ impl Inner {
     fn consent(&self, established: &mut Established) -> Result<(), (Code, AttemptError)> {
         let Established { info, permit, .. } = established;
         let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
-        admit::ask(&self.stack.gates, &point).map_err(|denied| (Code::GATED, denied))?;
+        self.ask(&point, permit.seat()).map_err(|denied| (denied.close_code(), denied))?;
         permit.set_peer(&info.peer).map_err(|limit| {
             (Code::RESOURCE_LIMIT, AttemptError::new(Stage::Gate, self.resources_name(), Cause::Limit(limit)))
         })
@@ -64,7 +64,7 @@ impl Inner {
         if self.is_draining() {
             return Err(AttemptError::new(Stage::Filter, "", Cause::ShuttingDown));
         }
-        let limit = self.settings.max_connections_per_peer as usize;
+        let limit = self.live().settings.max_connections_per_peer as usize;
         let peers = connections.entry(shared.info.peer).or_default();
         let live = peers.iter().filter(|conn| conn.is_live()).count();
         if live >= limit {
@@ -109,14 +109,15 @@ impl Inner {
     /// The limit on connections to a peer, if one more would exceed it.
     pub(crate) fn limit_for(&self, peer: &PeerId) -> Option<LimitExceeded> {
         let live = self.to(peer).iter().filter(|conn| conn.is_live()).count();
-        (live >= self.settings.max_connections_per_peer as usize).then(|| self.per_peer_exceeded(peer, live))
+        (live >= self.live().settings.max_connections_per_peer as usize)
+            .then(|| self.per_peer_exceeded(peer, live))
     }
 
     fn per_peer_exceeded(&self, peer: &PeerId, current: usize) -> LimitExceeded {
         LimitExceeded {
             scope: format!("connections to {peer}"),
             current: current as u64,
-            limit: self.settings.max_connections_per_peer.into(),
+            limit: self.live().settings.max_connections_per_peer.into(),
             key: "swarm.max_connections_per_peer".into(),
         }
     }
@@ -126,13 +127,13 @@ impl Inner {
         let wins = if self.local_peer > new.info.peer { Role::Dialer } else { Role::Listener };
         // The two ends do not see the same order of events, and must judge alike: so what begins within the time of a
         // handshake counts as the same time.
-        let slack = self.settings.upgrade_timeout.0;
+        let slack = self.live().settings.upgrade_timeout.0;
         new.info.role == wins && old.info().role != wins && new.begun <= later(old.opened_at(), slack)
     }
 
     /// Tells the peer why and lets the connection go.
     fn refuse(&self, muxed: Muxed, permit: Permit, code: Code) {
-        let limit = self.settings.close_timeout.0;
+        let limit = self.live().settings.close_timeout.0;
         self.tasks.spawn("refusal", async move {
             let _permit = permit;
             let close = async { tokio::join!(muxed.driver, muxed.conn.close(code)) };

@@ -19,46 +19,46 @@ impl Inner {
     /// The peer's key, and the address that was dialled. The port that an inbound connection comes from is nothing to
     /// dial.
     pub(crate) fn remember_connection(&self, info: &ConnectionInfo) {
-        let Some(store) = &self.stack.peerstore else { return };
-        store.object.set_key(&info.peer, &info.peer_key);
+        let Some(store) = self.store() else { return };
+        store.set_key(&info.peer, &info.peer_key);
         if info.role == Role::Dialer {
-            store.object.add_addrs(&info.peer, std::slice::from_ref(&info.remote), Ttl::Connected);
+            store.add_addrs(&info.peer, std::slice::from_ref(&info.remote), Ttl::Connected);
         }
     }
 
     /// The last connection to the peer has ended. What it said is worth something for a while, however long ago it was.
     pub(crate) fn remember_loss(&self, conn: &Shared) {
-        let Some(store) = &self.stack.peerstore else { return };
+        let Some(store) = self.store() else { return };
         let peer = conn.info.peer;
-        store.object.reclass(&peer, Ttl::Connected, Ttl::RecentlyConnected);
+        store.reclass(&peer, Ttl::Connected, Ttl::RecentlyConnected);
         if let Some(info) = conn.known.info() {
             let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
-            store.object.add_addrs(&peer, &addrs, Ttl::For(AFTER));
+            store.add_addrs(&peer, &addrs, Ttl::For(AFTER));
         }
     }
 
     /// What the peer says of itself. None of its addresses counts as one that has worked.
     pub(crate) fn remember_info(&self, conn: &Shared, info: &PeerInfo) {
-        let Some(store) = &self.stack.peerstore else { return };
+        let Some(store) = self.store() else { return };
         let peer = conn.info.peer;
-        store.object.set_protocols(&peer, &info.protocols);
+        store.set_protocols(&peer, &info.protocols);
         if let Some(record) = &info.record {
-            let known: Vec<_> = store.object.addrs(&peer).into_iter().map(|known| known.addr).collect();
-            store.object.put_record(record);
+            let known: Vec<_> = store.addrs(&peer).into_iter().map(|known| known.addr).collect();
+            store.put_record(record);
             // The record is kept as it was signed; that does not make each address in it worth dialling. What was known
             // before is somebody else's.
             let (_, mut beyond) = believable(record.addrs(), &conn.info.remote);
             beyond.retain(|addr| !known.contains(&address::without_peer(addr)));
-            store.object.remove_addrs(&peer, &beyond);
+            store.remove_addrs(&peer, &beyond);
         }
         let (addrs, _) = believable(&info.listen_addrs, &conn.info.remote);
-        store.object.add_addrs(&peer, &addrs, Ttl::For(SAID));
+        store.add_addrs(&peer, &addrs, Ttl::For(SAID));
     }
 
     /// An address does not lead to the peer.
     pub(crate) fn forget_addr(&self, peer: &PeerId, addr: &Multiaddr) {
-        if let Some(store) = &self.stack.peerstore {
-            store.object.remove_addrs(peer, &[address::without_peer(addr)]);
+        if let Some(store) = self.store() {
+            store.remove_addrs(peer, &[address::without_peer(addr)]);
         }
     }
 }

@@ -41,7 +41,7 @@ impl Swarm {
     }
 
     async fn flush_peers(&self, deadline: Instant) {
-        let Some(store) = &self.0.stack.peerstore else { return };
+        let Some(store) = self.0.live().stack.peerstore.clone() else { return };
         let error = match tokio::time::timeout_at(deadline, store.object.flush()).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => skep_api::error::chain(&error),

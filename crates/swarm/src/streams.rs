@@ -77,7 +77,7 @@ impl Swarm {
         options: StreamOptions,
     ) -> Result<NetStream, NewStreamError> {
         check(protocols).map_err(|source| NewStreamError::Failed { peer, source })?;
-        let settings = (self.0.dialer.timeout(), self.0.settings.stream_timeout.0);
+        let settings = (self.0.dialer.timeout(), self.0.live().settings.stream_timeout.0);
         let limit = options.timeout.unwrap_or_else(|| settings.0.saturating_add(settings.1));
         let deadline = later(Instant::now(), limit);
         let mut tried = Vec::new();
@@ -164,7 +164,7 @@ impl Inner {
         };
         if tried.contains(&connection.id()) {
             // It is still on the table, and about to leave it.
-            let until = later(Instant::now(), self.settings.close_timeout.0).min(deadline);
+            let until = later(Instant::now(), self.live().settings.close_timeout.0).min(deadline);
             if timeout_at(until, connection.closed()).await.is_err() {
                 return Err(failed(peer, last.take()));
             }

@@ -5,8 +5,10 @@ use crate::{
     dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError},
     events::{Event, Subscribers},
+    gates::{Counted, GateInfo},
     handlers::Handlers,
     listen::{Bound, ListenOutcome, ListenerInfo},
+    live::Live,
     meters::Meters,
     permits::Permits,
     settings::Settings,
@@ -16,14 +18,14 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, peerstore::PeerStore,
+    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, gate::Gate, peerstore::PeerStore,
     protocol::ProtocolHandler,
 };
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
@@ -37,8 +39,9 @@ pub struct Swarm(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) identity: NodeIdentity,
     pub(crate) local_peer: PeerId,
-    pub(crate) stack: Stack,
-    pub(crate) settings: Settings,
+    pub(crate) live: RwLock<Arc<Live>>,
+    /// How many connections there are from where.
+    pub(crate) counted: Arc<Counted>,
     pub(crate) tasks: Tasks,
     /// Those that hear events to the last one.
     pub(crate) hearers: Tasks,
@@ -73,14 +76,26 @@ impl Swarm {
 
     /// The swarm's own settings.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.live().settings)
     }
 
-    /// The layers it is made of.
+    /// The layers it is made of, as they were given.
     #[must_use]
-    pub fn stack(&self) -> &Stack {
-        &self.0.stack
+    pub fn stack(&self) -> Arc<Stack> {
+        Arc::clone(&self.0.live().given)
+    }
+
+    /// The gates in their order, with what they have said.
+    #[must_use]
+    pub fn gates(&self) -> Vec<GateInfo> {
+        self.0.live().gates.infos()
+    }
+
+    /// A gate of the node, for whoever knows its type: to change its rules, say. A reload may put another in its place.
+    #[must_use]
+    pub fn gate<T: Gate>(&self, name: &str) -> Option<Arc<T>> {
+        self.0.live().gates.object(name)?.downcast().ok()
     }
 
     /// Binds an address. Returns the addresses that can be dialled: port resolved, wildcard expanded.
@@ -175,7 +190,7 @@ impl Swarm {
     /// The peer store, where the node has one.
     #[must_use]
     pub fn peerstore(&self) -> Option<Arc<dyn PeerStore>> {
-        self.0.stack.peerstore.as_ref().map(|store| Arc::clone(&store.object))
+        self.0.store()
     }
 
     /// The best live connection to a peer: direct before limited, then the most streams, then the newest.

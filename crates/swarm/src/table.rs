@@ -42,7 +42,8 @@ impl Inner {
     pub(crate) fn select(&self, peer: &PeerId, which: impl Fn(&SwarmConn) -> bool) -> Option<SwarmConn> {
         let mut connections = best_first(self.to(peer));
         connections.retain(which);
-        if let (Some(selector), true) = (&self.stack.selector, connections.len() > 1) {
+        let live = self.live();
+        if let (Some(selector), true) = (&live.stack.selector, connections.len() > 1) {
             let views: Vec<_> = connections.iter().map(SwarmConn::view).collect();
             let chosen = selector.object.select(&views);
             if let Some(chosen) = connections.iter().find(|conn| Some(conn.id()) == chosen) {

@@ -164,7 +164,8 @@ impl SwarmConn {
     pub(crate) async fn close_for(&self, reason: CloseReason) {
         let code = code_of(&reason);
         self.0.begin_close(reason);
-        let limit = self.0.node.upgrade().map_or_else(Default::default, |node| node.settings.close_timeout.0);
+        let limit =
+            self.0.node.upgrade().map_or_else(Default::default, |node| node.live().settings.close_timeout.0);
         {
             // Also when the caller does not wait for it.
             let _cut = self.0.cut.clone().drop_guard();

@@ -65,7 +65,10 @@ impl Shared {
     ) -> Result<StreamGuard, ProtocolError> {
         let waits_for =
             |limit| ProtocolError::new(ProtocolErrorKind::TimedOut, "waiting for room").with_source(limit);
-        let (on_one, in_all) = (node.settings.max_outbound_streams, node.settings.max_outbound_streams_total);
+        let (on_one, in_all) = {
+            let settings = &node.live().settings;
+            (settings.max_outbound_streams, settings.max_outbound_streams_total)
+        };
         let here = match timeout_at(deadline, self.streams.room.acquire()).await {
             Ok(Ok(here)) => here,
             Ok(Err(_)) => return Err(closed()),

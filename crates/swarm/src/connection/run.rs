@@ -45,7 +45,8 @@ async fn run(node: &Inner, shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
     tokio::pin!(driver);
     let accept = accept_loop(Arc::clone(shared));
     tokio::pin!(accept);
-    let rules = || life::watch(shared, node.settings.idle_timeout, node.settings.dead_after);
+    let settings = Arc::clone(&node.live().settings);
+    let rules = || life::watch(shared, settings.idle_timeout, settings.dead_after);
     let watch = rules();
     tokio::pin!(watch);
     let (mut accepting, mut watching) = (true, true);

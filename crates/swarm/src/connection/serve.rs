@@ -14,7 +14,8 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{
-    CloseReason, Code, muxer::MuxedStream, protocol::InboundStream, resources::LimitExceeded, security::Role,
+    CloseReason, Code, gate::Checkpoint, muxer::MuxedStream, protocol::InboundStream,
+    resources::LimitExceeded, security::Role,
 };
 use std::{
     future::Future,
@@ -70,7 +71,8 @@ fn give_up(shared: Arc<Shared>, node: &Inner) {
 /// Room on the node, then on the connection.
 fn enter(shared: &Arc<Shared>, node: &Inner) -> Result<StreamGuard, NoStream> {
     let room = Arc::clone(&node.inbound_room).try_acquire_owned();
-    let room = room.map_err(|_| NoStream::Limit(total_inbound(node.settings.max_inbound_streams_total)))?;
+    let room =
+        room.map_err(|_| NoStream::Limit(total_inbound(node.live().settings.max_inbound_streams_total)))?;
     shared.enter(Role::Listener, false, Some(room))
 }
 
@@ -84,6 +86,12 @@ async fn serve(shared: Arc<Shared>, stream: Box<dyn MuxedStream>, guard: StreamG
     // A boxed future, so that what agreeing needs is given back when serving begins.
     let agreed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(agree(&node, stream));
     let Some((served, protocol, io, muxed)) = agreed.await else { return };
+    let point =
+        Checkpoint::Stream { peer: &shared.info.peer, remote: &shared.info.remote, protocol: &protocol };
+    if let Err(denied) = node.ask(&point, shared.seat) {
+        node.meters.stream_refused();
+        return muxed.lock().reset(denied.close_code());
+    }
     let place = match served.place(shared.id, shared.info.peer) {
         Ok(place) => place,
         Err(limit) => {
@@ -134,7 +142,8 @@ async fn agree(
     let handlers = node.handlers.snapshot();
     let muxed = Muxed::new(stream, Some(node.meters.stream(Role::Listener)));
     let agree = negotiate::negotiate(muxed.clone(), Role::Listener, handlers.protocols());
-    let Ok(Ok((protocol, io))) = tokio::time::timeout(node.settings.stream_timeout.0, agree).await else {
+    let Ok(Ok((protocol, io))) = tokio::time::timeout(node.live().settings.stream_timeout.0, agree).await
+    else {
         muxed.lock().reset(Code::PROTOCOL_NEGOTIATION_FAILED);
         return None;
     };

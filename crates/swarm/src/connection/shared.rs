@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     closing: Mutex<Option<CloseReason>>,
     pub(crate) streams: Streams,
     pub(crate) life: Life,
+    /// Its place in the census, if it has one.
+    pub(crate) seat: Option<u64>,
     pub(crate) known: Known,
     pub(crate) node: Weak<Inner>,
 }
@@ -51,7 +53,7 @@ impl Shared {
         node: &Arc<Inner>,
     ) -> Self {
         let opened_at = Instant::now();
-        let settings = &node.settings;
+        let settings = Arc::clone(&node.live().settings);
         Self {
             id,
             info: established.info.clone(),
@@ -62,6 +64,7 @@ impl Shared {
             closing: Mutex::new(None),
             streams: Streams::new(settings.max_inbound_streams, settings.max_outbound_streams, scope),
             life: Life::new(opened_at),
+            seat: established.permit.seat(),
             known: Known::default(),
             node: Arc::downgrade(node),
         }
@@ -78,7 +81,7 @@ impl Shared {
     }
 
     pub(super) fn stream_timeout(&self) -> Duration {
-        self.node.upgrade().map_or_else(Default::default, |node| node.settings.stream_timeout.0)
+        self.node.upgrade().map_or_else(Default::default, |node| node.live().settings.stream_timeout.0)
     }
 
     /// Whether a stream can be opened without waiting for another to end.

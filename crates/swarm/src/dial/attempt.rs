@@ -62,13 +62,13 @@ impl Attempt {
 
 impl super::Dialer {
     pub(crate) fn connect_timeout(&self) -> Duration {
-        self.settings.connect_timeout.0
+        self.settings().connect_timeout.0
     }
 
     fn address_timeout(&self, addr: &Multiaddr) -> Duration {
         match address::scope(addr) {
-            Scope::Public | Scope::Unknown => self.settings.public_timeout.0,
-            Scope::Loopback | Scope::LinkLocal | Scope::Private => self.settings.local_timeout.0,
+            Scope::Public | Scope::Unknown => self.settings().public_timeout.0,
+            Scope::Loopback | Scope::LinkLocal | Scope::Private => self.settings().local_timeout.0,
         }
     }
 

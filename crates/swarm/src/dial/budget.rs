@@ -34,14 +34,13 @@ pub(crate) struct Limits {
 
 /// The budget of one node.
 pub(crate) struct Budget {
-    limits: Limits,
-    pace: Pace,
     tasks: Tasks,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    limits: Limits,
+    pace: Pace,
     next: u64,
     running: usize,
     subnets: HashMap<Subnet, usize>,
@@ -66,7 +65,20 @@ pub(crate) struct Slot {
 
 impl Budget {
     pub(crate) fn new(limits: Limits, tasks: Tasks) -> Arc<Self> {
-        Arc::new(Self { limits, pace: Pace::new(limits.per_second), tasks, state: Mutex::default() })
+        Arc::new(Self { tasks, state: Mutex::new(State::new(limits)) })
+    }
+
+    /// Puts other limits in their place. What runs goes on; what waits goes by the new ones.
+    pub(crate) fn set_limits(self: &Arc<Self>, limits: Limits) {
+        {
+            let mut state = self.lock();
+            if state.limits.per_second != limits.per_second {
+                state.pace = Pace::new(limits.per_second);
+            }
+            state.limits = limits;
+        }
+        self.settle();
+        self.shorten();
     }
 
     /// Waits for room to try `addr`. Dropping the future leaves the queue. Whoever becomes more urgent while waiting moves
@@ -88,7 +100,7 @@ impl Budget {
             self.shorten();
             tokio::select! {
                 // The sender goes only with the queue, which is as old as the node.
-                granted = granted => return granted.unwrap_or_else(|_| Err(self.full())),
+                granted = granted => return granted.unwrap_or_else(|_| Err(full(self.lock().limits.queued))),
                 Ok(_) = priority.wait_for(|priority| *priority > now) => {}
             }
         }
@@ -117,21 +129,13 @@ impl Budget {
     fn shorten(&self) {
         let mut state = self.lock();
         let mut refused = Vec::new();
-        while state.waiting.len() > self.limits.queued {
+        let full = full(state.limits.queued);
+        while state.waiting.len() > state.limits.queued {
             refused.extend(state.waiting.pop_last());
         }
         drop(state);
         for (_, waiting) in refused {
-            let _ = waiting.granted.send(Err(self.full()));
-        }
-    }
-
-    fn full(&self) -> LimitExceeded {
-        LimitExceeded {
-            scope: "dials that wait".into(),
-            current: self.limits.queued as u64,
-            limit: self.limits.queued as u64,
-            key: "dial.max_queued".into(),
+            let _ = waiting.granted.send(Err(full.clone()));
         }
     }
 
@@ -169,20 +173,20 @@ impl Budget {
         let mut go = Vec::new();
         let mut held_up = None;
         let mut state = self.lock();
-        if state.running >= self.limits.outstanding {
+        if state.running >= state.limits.outstanding {
             return None;
         }
         let turns: Vec<_> = state.waiting.keys().copied().collect();
         for turn in turns {
-            if state.running >= self.limits.outstanding {
+            if state.running >= state.limits.outstanding {
                 break;
             }
             let Some(subnet) = state.waiting.get(&turn).map(|waiting| waiting.subnet) else { continue };
             if let Some(subnet) = subnet {
-                if held_up.is_some() || state.in_subnet(subnet) >= self.limits.per_subnet {
+                if held_up.is_some() || state.in_subnet(subnet) >= state.limits.per_subnet {
                     continue;
                 }
-                if let Err(wait) = self.pace.check() {
+                if let Err(wait) = state.pace.check() {
                     held_up = Some(wait);
                     continue;
                 }
@@ -204,7 +208,29 @@ impl Budget {
     }
 }
 
+/// The queue is as long as it may be.
+fn full(queued: usize) -> LimitExceeded {
+    LimitExceeded {
+        scope: "dials that wait".into(),
+        current: queued as u64,
+        limit: queued as u64,
+        key: "dial.max_queued".into(),
+    }
+}
+
 impl State {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            pace: Pace::new(limits.per_second),
+            next: 0,
+            running: 0,
+            subnets: HashMap::new(),
+            waiting: BTreeMap::new(),
+            pacing: false,
+        }
+    }
+
     fn in_subnet(&self, subnet: Subnet) -> usize {
         self.subnets.get(&subnet).copied().unwrap_or_default()
     }

@@ -77,7 +77,7 @@ impl Flight {
         requests: mpsc::Receiver<Request>,
         wake: Arc<Notify>,
     ) -> Self {
-        let limit = node.dialer.settings.max_outstanding_per_peer as usize;
+        let limit = node.dialer.settings().max_outstanding_per_peer as usize;
         Self {
             peer,
             lines: Lines::new(),
@@ -152,7 +152,7 @@ impl Flight {
             LineState::Retrying(_, at) if self.race.has_room() => Some(at),
             _ => None,
         });
-        let (after, crowded) = (self.node.dialer.settings.give_way_after.0, self.places_wanted() > 0);
+        let (after, crowded) = (self.node.dialer.settings().give_way_after.0, self.places_wanted() > 0);
         let room = self.lines.all.iter().filter(|_| crowded).filter_map(|line| line.gives_way_at(after));
         let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
         let arrival = self.arrival.map(|arrival| later(arrival, PATIENCE_WITH_OWN));
@@ -202,7 +202,7 @@ impl Flight {
 
     /// Cuts off addresses that have been silent for long, as many as others wait for their places.
     fn make_room(&mut self, now: Instant) {
-        let (after, wanted) = (self.node.dialer.settings.give_way_after.0, self.places_wanted());
+        let (after, wanted) = (self.node.dialer.settings().give_way_after.0, self.places_wanted());
         let due = |line: &&mut Line| line.gives_way_at(after).is_some_and(|at| at <= now);
         for line in self.lines.all.iter_mut().filter(due).take(wanted) {
             line.gave_way = true;

@@ -49,7 +49,7 @@ impl Flight {
             let Some((position, manner)) = self.names.pop_front() else { return };
             let Some(line) = self.lines.all.get_mut(position) else { continue };
             let addr = line.addr.clone();
-            let Some(resolver) = self.node.stack.resolver.clone() else {
+            let Some(resolver) = self.node.live().stack.resolver.clone() else {
                 let detail = escape::remote(&addr.to_string());
                 let error = ResolveError::new(ResolveErrorKind::Unsupported, detail);
                 line.skip(AttemptError::new(Stage::Resolve, "", Cause::Resolve(error)));

@@ -72,10 +72,10 @@ impl Flight {
         let Some(line) = self.lines.all.get_mut(position) else { return };
         let dialer = &self.node.dialer;
         let retry = (error.cause.retry() == Retry::Soon)
-            .then(|| dialer.retry.delay(line.retries, dialer.random()))
+            .then(|| dialer.retry().delay(line.retries, dialer.random()))
             .flatten()
             .map(|delay| later(now, delay))
-            .filter(|at| *at <= later(begun, dialer.retry.max_elapsed.0));
+            .filter(|at| *at <= later(begun, dialer.retry().max_elapsed.0));
         if let Some(at) = retry {
             return line.retry(target, at, error);
         }

@@ -99,7 +99,7 @@ impl Flight {
             peer: self.peer,
             force_direct: manner.force_direct,
             by_caller: manner.by_caller,
-            private_addresses: node.dialer.settings.private_addresses,
+            private_addresses: node.dialer.settings().private_addresses,
             own: &own,
         };
         let together = Together::of(self.lines.all.iter().map(|line| &line.addr), &host);
@@ -147,13 +147,14 @@ impl Flight {
         // What a ranker leaves out, or no ranker orders, comes one after the other at the end.
         let left_out = candidates.iter().map(|c| RankedAddr::new(c.addr.clone(), RankedAddr::AFTER_FAILURE));
         let left_out: Vec<_> = left_out.collect();
-        let ranked = match &self.node.stack.ranker {
+        let live = self.node.live();
+        let ranked = match &live.stack.ranker {
             Some(ranker) => {
                 catch_unwind(AssertUnwindSafe(|| ranker.object.rank(candidates))).unwrap_or_default()
             }
             None => Vec::new(),
         };
-        let max = self.node.dialer.settings.max_peer_addrs_to_dial as usize;
+        let max = self.node.dialer.settings().max_peer_addrs_to_dial as usize;
         let room = max.saturating_sub(self.lines.tried());
         // Those that had their chance come after those that had none, and take no place from them.
         let (mut runners, mut second_chances) = (Vec::new(), Vec::new());
@@ -200,13 +201,13 @@ fn judge_one(
     if manner.has_relayed && address::is_relayed(addr) {
         return Err(skip(Cause::RelayedAlready));
     }
-    let target = admit::find(&node.stack, addr)?;
+    let target = admit::find(&node.live().stack, addr)?;
     if !manner.ignore_backoff
         && let Some(cause) = node.dialer.left_alone(expected, addr)
     {
         return Err(skip(cause));
     }
-    target.approve(&node.stack, expected.as_ref())
+    target.approve(node, expected.as_ref())
 }
 
 impl Dialer {

@@ -10,7 +10,7 @@ use super::{
     report::{DialError, DialReport, Dialed},
 };
 use crate::{connection::SwarmConn, error::Cause, swarm::Inner};
-use skep_api::{Multiaddr, PeerId, address, resources::LimitExceeded, security::Role};
+use skep_api::{Multiaddr, PeerId, address, gate::Checkpoint, resources::LimitExceeded, security::Role};
 use std::sync::Arc;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -106,6 +106,9 @@ impl Inner {
         if options.no_dial {
             return refuse(Cause::NotConnected);
         }
+        if let Some(Err(denied)) = peer.map(|peer| self.ask(&Checkpoint::PeerDial { peer: &peer }, None)) {
+            return refuse(denied.cause);
+        }
         if let Some(limit) = peer.filter(|_| options.always).and_then(|peer| self.limit_for(&peer)) {
             return refuse(Cause::Limit(limit));
         }
@@ -176,7 +179,7 @@ impl Inner {
 
     fn request(&self, target: &Target, options: &DialOptions, answer: oneshot::Sender<Answer>) -> Request {
         let now = Instant::now();
-        let limit = self.dialer.settings.timeout.0;
+        let limit = self.dialer.settings().timeout.0;
         let limit = options.timeout.map_or(limit, |timeout| timeout.min(limit));
         let deadline = later(now, limit);
         let deadline = options.deadline.map_or(deadline, |wanted| wanted.min(deadline));
@@ -197,12 +200,12 @@ impl Inner {
     /// The addresses to dial.
     fn known(&self, target: &Target, options: &DialOptions) -> Vec<Given> {
         let plain = |addr: &Multiaddr| Given { addr: addr.clone(), worked: false, resolved_from: None };
-        match (target, &options.addresses, &self.stack.peerstore) {
+        match (target, &options.addresses, self.store()) {
             (Target::Addr(addr), Some(more), _) => std::iter::once(addr).chain(more).map(plain).collect(),
             (Target::Addr(addr), None, _) => vec![plain(addr)],
             (Target::Peer(_), Some(addrs), _) => addrs.iter().map(plain).collect(),
             (Target::Peer(peer), None, Some(store)) => {
-                let known = store.object.addrs(peer).into_iter();
+                let known = store.addrs(peer).into_iter();
                 known.map(|a| Given { worked: a.worked(), addr: a.addr, resolved_from: None }).collect()
             }
             (Target::Peer(_), None, None) => Vec::new(),
@@ -239,7 +242,7 @@ impl Inner {
             return refuse(cause);
         }
         let id = self.new_id();
-        let (requests, receiver) = mpsc::channel(self.dialer.settings.max_queued.max(MIN_JOINING) as usize);
+        let (requests, receiver) = mpsc::channel(self.dialer.settings().max_queued.max(MIN_JOINING) as usize);
         // There is room for the first.
         let _ = requests.try_send(request);
         let (wake, cancel) = (Arc::new(Notify::new()), CancellationToken::new());

@@ -10,11 +10,11 @@ use super::{
     settings::DialSettings,
 };
 use crate::tasks::Tasks;
-use skep_api::{Multiaddr, PeerId, address};
+use skep_api::{Multiaddr, PeerId, address, random::Random};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -25,8 +25,7 @@ const MAX_LOOKUPS: usize = 64;
 /// The dialler of a node.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    pub(super) settings: DialSettings,
-    pub(super) retry: RetryConfig,
+    settings: RwLock<(Arc<DialSettings>, Arc<RetryConfig>)>,
     pub(super) budget: Arc<Budget>,
     pub(super) backoff: Backoff,
     pub(super) negative: Negative,
@@ -35,7 +34,7 @@ pub(crate) struct Dialer {
     pub(super) lookups: Arc<Semaphore>,
     pub(super) flights: Flights,
     interfaces: Interfaces,
-    random: Mutex<fastrand::Rng>,
+    random: Random,
 }
 
 /// What the dialler of a node does and remembers at one moment.
@@ -100,14 +99,15 @@ pub enum Forget {
 }
 
 impl Dialer {
-    pub(crate) fn new(settings: DialSettings, retry: RetryConfig, tasks: Tasks) -> Self {
-        Self::with_interfaces(settings, retry, tasks, interfaces::of_the_system)
+    pub(crate) fn new(settings: DialSettings, retry: RetryConfig, tasks: Tasks, random: Random) -> Self {
+        Self::with_interfaces(settings, retry, tasks, random, interfaces::of_the_system)
     }
 
     fn with_interfaces(
         settings: DialSettings,
         retry: RetryConfig,
         tasks: Tasks,
+        random: Random,
         look: fn() -> Option<BTreeSet<IpAddr>>,
     ) -> Self {
         let curve = Curve {
@@ -123,9 +123,8 @@ impl Dialer {
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             flights: Flights::default(),
             interfaces: Interfaces::new(look),
-            random: Mutex::default(),
-            settings,
-            retry,
+            random,
+            settings: RwLock::new((Arc::new(settings), Arc::new(retry))),
         }
     }
 
@@ -147,12 +146,29 @@ impl Dialer {
 
     /// From 0 to 1.
     pub(super) fn random(&self) -> f64 {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+        self.random.unit()
+    }
+
+    /// The table `[dial]`, as it is now.
+    pub(crate) fn settings(&self) -> Arc<DialSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// The table `[retry]`, as it is now.
+    pub(crate) fn retry(&self) -> Arc<RetryConfig> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// Puts others in the place of both tables. What is under way keeps the room that it has.
+    pub(crate) fn configure(&self, settings: DialSettings, retry: RetryConfig) {
+        self.budget.set_limits(settings.limits());
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) =
+            (Arc::new(settings), Arc::new(retry));
     }
 
     /// How long a dial may take.
     pub(crate) fn timeout(&self) -> Duration {
-        self.settings.timeout.0
+        self.settings().timeout.0
     }
 
     pub(crate) fn state(&self) -> DialState {

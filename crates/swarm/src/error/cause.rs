@@ -35,11 +35,14 @@ pub enum Cause {
     #[error("too many dials wait already: {0}")]
     Overloaded(LimitExceeded),
     /// A gate of this node said no, at the named checkpoint.
-    #[error("refused at checkpoint `{checkpoint}`: {denial}")]
+    #[error("refused at checkpoint `{checkpoint}` by gate `{gate}`: {denial}")]
     Denied {
+        /// The gate.
+        gate: String,
         /// Where it was asked.
         checkpoint: &'static str,
         /// What it said.
+        #[source]
         denial: Denial,
     },
     /// The deadline passed.
@@ -215,6 +218,7 @@ impl Cause {
             Self::Security(e) => e.kind().retry(),
             Self::Muxer(e) => e.kind().retry(),
             Self::Resolve(e) => e.kind().retry(),
+            Self::Denied { denial, .. } if denial.rate.is_some() => Retry::Later,
             Self::Limit(_)
             | Self::Overloaded(_)
             | Self::TimedOut(_)

@@ -6,7 +6,7 @@ pub(crate) mod codes;
 pub use crate::dial::{AddrOutcome, AddrReport, DialError, DialReport, SwarmDialAllFailedError};
 pub use cause::Cause;
 
-use skep_api::{Multiaddr, PeerId};
+use skep_api::{Code, Multiaddr, PeerId};
 use std::fmt;
 
 /// The step of the road at which an attempt ended.
@@ -82,6 +82,14 @@ pub struct AttemptError {
 impl AttemptError {
     pub(crate) fn new(stage: Stage, plugin: impl Into<String>, cause: Cause) -> Self {
         Self { stage, plugin: plugin.into(), cause }
+    }
+
+    /// What the peer is told, where this is the denial of a gate.
+    pub(crate) fn close_code(&self) -> Code {
+        match &self.cause {
+            Cause::Denied { denial, .. } => denial.code,
+            _ => Code::GATED,
+        }
     }
 }
 

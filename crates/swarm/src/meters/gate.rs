@@ -1,56 +1,74 @@
-//! Verdicts: a decorator around each gate.
+//! Verdicts of gates.
 
 use super::names;
-use crate::stack::{Named, Stack};
+use crate::stack::Stack;
 use skep_api::{
-    gate::{Checkpoint, Gate, GateCx, Verdict},
+    gate::{Checkpoint, Denial},
     metrics::{Counter, Counters, Instrument, Sink, Values},
 };
-use std::{fmt, sync::Arc};
 
-pub(super) fn verdicts(sink: &Sink, stack: &Stack) -> Counters {
-    let instrument = Instrument::new("skep_gate_verdicts", "What gates were asked and have said.")
-        .label("gate", &names(&stack.gates))
-        .label("checkpoint", &Values::of(Checkpoint::NAMES))
-        .label("verdict", &Values::of(["allow", "deny"]));
-    sink.counters(instrument)
+/// Rules that are told apart, at most.
+const MAX_RULES: u16 = 64;
+
+/// The instruments of all gates.
+#[derive(Debug)]
+pub(super) struct Gates {
+    verdicts: Counters,
+    denials: Counters,
+    rules: Values,
 }
 
-/// Counts the verdicts of gates from now on. The gates of a node without metrics stay as they are.
-pub(super) fn count(verdicts: &Counters, gates: &mut [Named<dyn Gate>]) {
-    if !verdicts.is_attached() {
-        return;
+/// The counters of one gate.
+#[derive(Debug)]
+pub(crate) struct GateMeter {
+    name: String,
+    /// Allowed, denied, and denied without effect, in the order of the checkpoints.
+    verdicts: Vec<[Counter; 3]>,
+    denials: Counters,
+    rules: Values,
+}
+
+impl Gates {
+    pub(super) fn new(sink: &Sink, stack: &Stack) -> Self {
+        let (gates, rules) = (names(&stack.gates), Values::up_to(MAX_RULES));
+        let verdicts = Instrument::new("skep_gate_verdicts", "What gates were asked and have said.")
+            .label("gate", &gates)
+            .label("checkpoint", &Values::of(Checkpoint::NAMES))
+            .label("verdict", &Values::of(["allow", "deny", "shadow_deny"]));
+        let denials = Instrument::new("skep_gate_denials", "Denials of gates, by the key of the rule.")
+            .label("gate", &gates)
+            .label("rule", &rules)
+            .label("effect", &Values::of(["enforced", "shadow"]));
+        Self { verdicts: sink.counters(verdicts), denials: sink.counters(denials), rules }
     }
-    for gate in gates {
-        let verdict = |checkpoint, verdict| verdicts.with(&[&gate.name, checkpoint, verdict]);
-        let counters = Checkpoint::NAMES.map(|point| (verdict(point, "allow"), verdict(point, "deny")));
-        gate.object = Arc::new(Counted { gate: Arc::clone(&gate.object), counters });
-    }
-}
 
-struct Counted {
-    gate: Arc<dyn Gate>,
-    /// Allowed and denied, in the order of [`Checkpoint::NAMES`].
-    counters: [(Counter, Counter); 7],
-}
-
-impl Gate for Counted {
-    fn check(&self, point: &Checkpoint<'_>, cx: &GateCx<'_>) -> Verdict {
-        let verdict = self.gate.check(point, cx);
-        let name = point.name();
-        let at = Checkpoint::NAMES.iter().position(|checkpoint| *checkpoint == name);
-        if let Some((allowed, denied)) = at.and_then(|at| self.counters.get(at)) {
-            match verdict {
-                Verdict::Allow => allowed.inc(),
-                Verdict::Deny(_) => denied.inc(),
-            }
+    pub(super) fn of(&self, name: &str) -> GateMeter {
+        let counters = |point: &&str| {
+            ["allow", "deny", "shadow_deny"].map(|verdict| self.verdicts.with(&[name, point, verdict]))
+        };
+        let attached = self.verdicts.is_attached();
+        GateMeter {
+            name: name.into(),
+            verdicts: Checkpoint::NAMES.iter().filter(|_| attached).map(counters).collect(),
+            denials: self.denials.clone(),
+            rules: self.rules.clone(),
         }
-        verdict
     }
 }
 
-impl fmt::Debug for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.gate.fmt(f)
+impl GateMeter {
+    /// Counts a verdict at the checkpoint of this position.
+    pub(crate) fn count(&self, at: Option<usize>, denial: Option<&Denial>, shadow: bool) {
+        let Some([allowed, denied, would_deny]) = at.and_then(|at| self.verdicts.get(at)) else { return };
+        let Some(denial) = denial else { return allowed.inc() };
+        if shadow {
+            would_deny.inc()
+        } else {
+            denied.inc()
+        }
+        // The key of a rule is a word of the gate's, never of a peer's.
+        self.rules.allow(denial.key());
+        let effect = if shadow { "shadow" } else { "enforced" };
+        self.denials.with(&[&self.name, denial.key(), effect]).inc();
     }
 }

@@ -66,7 +66,7 @@ impl Moment {
     fn of(node: &Swarm) -> Self {
         Self {
             metrics: node.metrics(),
-            max_permits: node.0.settings.max_connections as usize,
+            max_permits: node.settings().max_connections as usize,
             listeners: node.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).len(),
             dials: node.dial_state(),
             peerstore: node.peerstore().map(|store| store.stats()).unwrap_or_default(),
@@ -85,7 +85,8 @@ impl Gauges {
         let peerstore = by(sink, "skep_peerstore_entries", "What the peer store has.", ("what", &entries));
         let plain = |name, help| plain(sink, name, help);
         let missed = "Events that subscribers were too slow for.";
-        let resources = node.stack().resources.as_ref();
+        let stack = node.stack();
+        let resources = stack.resources.as_ref();
         let permits = "Permits in use: connections, and handshakes under way.";
         Self {
             inbound: connections("inbound"),

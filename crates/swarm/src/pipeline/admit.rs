@@ -8,7 +8,7 @@ use crate::{
 };
 use skep_api::{
     Multiaddr, PeerId,
-    gate::{Checkpoint, Gate, GateCx, Nobody, Verdict},
+    gate::Checkpoint,
     resources::ConnectionRequest,
     security::Role,
     transport::{Incoming, Link, Transport, TransportError},
@@ -44,8 +44,8 @@ pub(crate) fn find(stack: &Stack, addr: &Multiaddr) -> Result<Target, AttemptErr
 
 impl Target {
     /// Asks the gates whether it may be dialled.
-    pub(crate) fn approve(self, stack: &Stack, peer: Option<&PeerId>) -> Result<Approved, AttemptError> {
-        ask(&stack.gates, &Checkpoint::AddrDial { peer, addr: &self.addr })?;
+    pub(crate) fn approve(self, node: &Inner, peer: Option<&PeerId>) -> Result<Approved, AttemptError> {
+        node.ask(&Checkpoint::AddrDial { peer, addr: &self.addr }, None)?;
         Ok(Approved(self))
     }
 }
@@ -87,7 +87,8 @@ pub(crate) fn link(
 ) -> Result<Admitted<Box<dyn Incoming>>, AttemptError> {
     let (local, remote) = (incoming.local_addr(), incoming.remote_addr());
     let request = ConnectionRequest::new(Role::Listener, remote);
-    let admitted = ask(&node.stack.gates, &Checkpoint::Link { local, remote })
+    let admitted = node
+        .ask_in_turn(&Checkpoint::Link { local, remote }, &mut permit)
         .and_then(|()| node.grant(&mut permit, &request));
     match admitted {
         Ok(()) => Ok(Admitted { inner: incoming, permit }),
@@ -114,15 +115,4 @@ impl Admitted<Link> {
     pub(crate) fn into_parts(self) -> (Link, Permit) {
         (self.inner, self.permit)
     }
-}
-
-/// Asks every gate in order; the first denial ends it.
-pub(crate) fn ask(gates: &[Named<dyn Gate>], point: &Checkpoint<'_>) -> Result<(), AttemptError> {
-    for gate in gates {
-        if let Verdict::Deny(denial) = gate.object.check(point, &GateCx::new(&Nobody)) {
-            let cause = Cause::Denied { checkpoint: point.name(), denial };
-            return Err(AttemptError::new(Stage::Gate, &gate.name, cause));
-        }
-    }
-    Ok(())
 }

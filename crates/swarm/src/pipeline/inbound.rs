@@ -11,6 +11,7 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{security::Role, transport::Incoming};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Admits, accepts and upgrades one inbound connection. One deadline covers all of it.
@@ -20,7 +21,7 @@ pub(crate) async fn accept(
     permit: Permit,
     transport: &str,
 ) -> Result<Established, AttemptError> {
-    let limit = node.settings.upgrade_timeout.0;
+    let limit = node.live().settings.upgrade_timeout.0;
     let begun = Instant::now();
     let progress = Progress::default();
     progress.at(Stage::Connect, transport);
@@ -31,12 +32,11 @@ pub(crate) async fn accept(
             .await
             .map_err(|e| AttemptError::new(Stage::Connect, transport, Cause::Transport(e)))?;
         let upgrade = Upgrade {
-            stack: &node.stack,
-            meters: &node.meters,
+            node,
+            stack: Arc::clone(&node.live().stack),
             transport,
             role: Role::Listener,
             expected: None,
-            local_peer: node.local_peer,
             begun,
             progress: &progress,
         };

@@ -10,7 +10,7 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{PeerId, resources::ConnectionRequest, security::Role};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Dials an address and upgrades it within `limit`. Dropping the future closes the socket and gives the permit back.
@@ -29,18 +29,18 @@ pub(crate) async fn connect(
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
         let mut request = ConnectionRequest::new(Role::Dialer, target.addr());
         request.expected = expected.as_ref();
+        permit.sit(node.counted.take_seat(Role::Dialer, target.addr()));
         node.grant(&mut permit, &request)?;
         progress.start();
         let transport = target.transport().to_string();
         progress.at(Stage::Connect, &transport);
         let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
-            stack: &node.stack,
-            meters: &node.meters,
+            node,
+            stack: Arc::clone(&node.live().stack),
             transport: &transport,
             role: Role::Dialer,
             expected,
-            local_peer: node.local_peer,
             begun,
             progress,
         };

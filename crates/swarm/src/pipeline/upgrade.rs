@@ -3,9 +3,9 @@
 use super::{admit, negotiate, progress::Progress};
 use crate::{
     error::{AttemptError, Cause, Stage},
-    meters::Meters,
     permits::Permit,
     stack::Stack,
+    swarm::Inner,
 };
 use admit::Admitted;
 use multistream_select::NegotiationError;
@@ -18,6 +18,7 @@ use skep_api::{
     security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Verifier},
     transport::{Link, RawLink},
 };
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A connection at the end of the road, not yet registered.
@@ -57,13 +58,13 @@ pub struct ConnectionInfo {
 /// What upgrading needs beside the link.
 #[derive(Debug)]
 pub(crate) struct Upgrade<'a> {
-    pub(crate) stack: &'a Stack,
-    pub(crate) meters: &'a Meters,
+    pub(crate) node: &'a Inner,
+    /// The layers as they were when the connection began.
+    pub(crate) stack: Arc<Stack>,
     /// The plugin that made the link.
     pub(crate) transport: &'a str,
     pub(crate) role: Role,
     pub(crate) expected: Option<PeerId>,
-    pub(crate) local_peer: PeerId,
     pub(crate) begun: Instant,
     pub(crate) progress: &'a Progress,
 }
@@ -75,7 +76,7 @@ impl Upgrade<'_> {
             Link::Raw(raw) => self.raw(raw, permit).await,
             Link::Muxed(link) => {
                 let (muxed, verified, _) = link.muxed.into_parts();
-                self.check_peer(verified.peer(), &link.remote)?;
+                self.check_peer(verified.peer(), &link.remote, permit.seat())?;
                 let info = ConnectionInfo {
                     role: self.role,
                     peer: verified.peer(),
@@ -95,17 +96,18 @@ impl Upgrade<'_> {
 
     async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
         self.progress.at(Stage::Security, "");
-        let link = self.meters.count_bytes(link, self.transport);
+        let link = self.node.meters.count_bytes(link, self.transport);
         let step = (Stage::Security, self.role);
-        let (security, secured) = self.meters.handshake(step, self.progress, self.secure(link.io)).await?;
+        let (security, secured) =
+            self.node.meters.handshake(step, self.progress, self.secure(link.io)).await?;
         let peer = secured.verified().peer();
         self.progress.at(Stage::Peer, "");
-        self.check_peer(peer, &link.remote)?;
+        self.check_peer(peer, &link.remote, permit.seat())?;
         self.progress.at(Stage::Muxer, "");
         self.check_muxers(secured.peer_muxers())?;
         let (io, verified, early) = secured.into_parts();
         let (step, mux) = ((Stage::Muxer, self.role), self.mux(io, early.as_deref()));
-        let (muxer, muxed) = self.meters.handshake(step, self.progress, mux).await?;
+        let (muxer, muxed) = self.node.meters.handshake(step, self.progress, mux).await?;
         let info = ConnectionInfo {
             role: self.role,
             peer,
@@ -145,8 +147,8 @@ impl Upgrade<'_> {
     }
 
     /// Who it is must not be this node itself, and the gates must agree.
-    fn check_peer(&self, peer: PeerId, remote: &Multiaddr) -> Result<(), AttemptError> {
-        if peer == self.local_peer {
+    fn check_peer(&self, peer: PeerId, remote: &Multiaddr, seat: Option<u64>) -> Result<(), AttemptError> {
+        if peer == self.node.local_peer {
             return Err(AttemptError::new(Stage::Peer, "", Cause::OwnAddress));
         }
         // The verifier of a raw link has compared them; a transport that secures by itself knows no expected peer.
@@ -155,7 +157,7 @@ impl Upgrade<'_> {
             let error = SecurityError::new(SecurityErrorKind::WrongPeer, detail);
             return Err(AttemptError::new(Stage::Peer, "", Cause::Security(error)));
         }
-        admit::ask(&self.stack.gates, &Checkpoint::Peer { role: self.role, peer: &peer, remote })
+        self.node.ask(&Checkpoint::Peer { role: self.role, peer: &peer, remote }, seat)
     }
 
     /// What the peer has said of its muxers is known before a proposal would be refused; and a single proposal is not

@@ -24,7 +24,8 @@ pub(in crate::control) fn status(node: &Swarm, about: &About, wanted: Wanted) ->
     let not_listed = connections.len().saturating_sub(max);
     connections.truncate(max);
     let mut streams = if wanted.streams { max } else { 0 };
-    let resources = node.stack().resources.as_ref();
+    let stack = node.stack();
+    let resources = stack.resources.as_ref();
     let scopes = resources.map(|resources| resources.object.usage(max)).unwrap_or_default();
     Status {
         peer_id: node.peer_id().to_string(),
