@@ -1,12 +1,14 @@
 //! Composing a node by hand: trait objects in, a running swarm out. No profile is needed.
 
 use crate::{
+    assemble::Assembly,
     dial::{DialSettings, Dialer, RetryConfig},
     gates::GateChain,
     handlers::{HandlerError, Handlers},
-    live::Live,
+    live::{Assembled, Live},
     meters::{self, Meters},
     permits::Permits,
+    services::Services,
     settings::Settings,
     stack::{Named, Stack},
     swarm::{Inner, Swarm},
@@ -21,11 +23,13 @@ use skep_api::{
     peerstore::{PeerStore, PeerStoreError},
     protocol::ProtocolHandler,
     pruner::Pruner,
+    random::Random,
     ranker::DialRanker,
     resolver::Resolver,
     resources::ResourceManager,
     security::Upgrader,
     selector::ConnectionSelector,
+    service::Service,
     transport::Transport,
 };
 use std::sync::{
@@ -44,6 +48,7 @@ pub struct SwarmBuilder {
     dial: DialSettings,
     retry: RetryConfig,
     handler_runtime: Option<Handle>,
+    assembled: Option<Assembled>,
 }
 
 /// A stack that cannot carry a connection.
@@ -84,6 +89,7 @@ impl SwarmBuilder {
             dial: DialSettings::default(),
             retry: RetryConfig::default(),
             handler_runtime: None,
+            assembled: None,
         }
     }
 
@@ -99,6 +105,24 @@ impl SwarmBuilder {
     #[must_use]
     pub fn build_cx(&self) -> &BuildCx {
         &self.cx
+    }
+
+    /// Takes what a profile gave: layers and settings. Such a node can be [reloaded](Swarm::reload).
+    #[must_use]
+    pub fn assembly(mut self, assembly: &Assembly) -> Self {
+        self.stack = assembly.stack.clone();
+        self.settings = assembly.settings.clone();
+        self.dial = assembly.dial.clone();
+        self.retry = assembly.retry.clone();
+        self.assembled = Some(Assembled::of(assembly));
+        self
+    }
+
+    /// Replaces the source of chance, by one with a seed, say. This comes before plugins are built.
+    #[must_use]
+    pub fn random(mut self, random: Random) -> Self {
+        self.cx = self.cx.with_random(random);
+        self
     }
 
     /// Replaces all layers, such as by those that a profile gave.
@@ -216,8 +240,22 @@ impl SwarmBuilder {
         self
     }
 
-    /// Starts the node, on the runtime that this is called on. It binds and dials nothing by itself. A persistent
-    /// peer store reads its file here.
+    /// Adds a service. It runs from the start of the node.
+    #[must_use]
+    pub fn service(mut self, name: &str, object: Arc<dyn Service>) -> Self {
+        self.stack.services.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Has a gate asked and counted only: its denials have no effect.
+    #[must_use]
+    pub fn shadow_gate(mut self, name: &str) -> Self {
+        self.stack.shadow_gates.push(name.into());
+        self
+    }
+
+    /// Starts the node, on the runtime that this is called on. It binds nothing by itself, and dials what its services
+    /// want. A persistent peer store reads its file here.
     ///
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
@@ -233,19 +271,19 @@ impl SwarmBuilder {
         }
         let stream_room = Arc::new(Semaphore::new(self.settings.max_outbound_streams_total as usize));
         let inbound_room = Arc::new(Semaphore::new(self.settings.max_inbound_streams_total as usize));
-        let sink = self.cx.metrics;
+        let sink = self.cx.metrics.clone();
         let meters = Meters::new(&sink, &self.stack);
         let live = live(self.stack, Arc::new(self.settings), &meters, None);
         let settings = Arc::clone(&live.settings);
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
-            identity: self.cx.identity,
+            identity: self.cx.identity.clone(),
             permits: Permits::new(
                 settings.max_connections,
                 settings.max_pending_inbound,
                 settings.outbound_reserve,
             ),
-            dialer: Dialer::new(self.dial, self.retry, self.tasks.clone(), self.cx.random),
+            dialer: Dialer::new(self.dial, self.retry, self.tasks.clone(), self.cx.random.clone()),
             live: RwLock::new(Arc::new(live)),
             counted: Arc::default(),
             draining: self.tasks.cancelled().child_token(),
@@ -261,10 +299,18 @@ impl SwarmBuilder {
             stream_room,
             inbound_room,
             events: Arc::default(),
+            services: Services::default(),
+            assembled: Mutex::new(self.assembled.map(Arc::new)),
+            build_cx: self.cx,
+            sink: sink.clone(),
+            reloading: Arc::default(),
             next_id: AtomicU64::new(1),
             pruning: AtomicBool::new(false),
         }));
         meters::watch(&sink, &swarm);
+        for service in &swarm.stack().services {
+            swarm.0.start_service(service.clone());
+        }
         Ok(swarm)
     }
 }

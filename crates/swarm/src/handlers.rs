@@ -1,6 +1,6 @@
 //! Which handler serves which protocol id. What nobody serves is refused, never parked.
 
-use crate::swarm::Swarm;
+use crate::{stack::Named, swarm::Swarm};
 use async_trait::async_trait;
 use skep_api::{
     PeerId,
@@ -237,6 +237,37 @@ impl Handlers {
             }
             if table.by_protocol.insert(id.as_str().into(), served.clone()).is_some() {
                 return Err(HandlerError::Taken(id.clone()));
+            }
+        }
+        *current = Arc::new(table);
+        Ok(())
+    }
+
+    /// Takes the ids of some handlers away and gives others theirs, all at once or, if one of them is taken, not at all.
+    /// Handlers that are in both lists stay as they are.
+    pub(crate) fn exchange(
+        &self,
+        before: &[Named<dyn ProtocolHandler>],
+        after: &[Named<dyn ProtocolHandler>],
+    ) -> Result<(), HandlerError> {
+        let lacks = |list: &[Named<dyn ProtocolHandler>], of: &Named<dyn ProtocolHandler>| {
+            !list.iter().any(|one| Arc::ptr_eq(&one.object, &of.object))
+        };
+        let next = Self::default();
+        // Not under the lock: it is the handlers' own code.
+        let gone: Vec<_> = before.iter().filter(|old| lacks(after, old)).collect();
+        let gone: Vec<_> = gone.iter().flat_map(|old| old.object.protocols()).collect();
+        for new in after.iter().filter(|new| lacks(before, new)) {
+            next.add(&new.object, new.object.limits())?;
+        }
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&current);
+        for id in gone {
+            table.by_protocol.remove(id.as_str());
+        }
+        for (id, served) in &next.snapshot().by_protocol {
+            if table.by_protocol.insert(Arc::clone(id), served.clone()).is_some() {
+                return Err(HandlerError::Taken(id.to_string()));
             }
         }
         *current = Arc::new(table);

@@ -1,6 +1,13 @@
 //! What a reload can replace: the layers, the settings, the chain of gates. One pointer, so that it changes at once.
 
-use crate::{gates::GateChain, settings::Settings, stack::Stack, swarm::Inner};
+use crate::{
+    assemble::{Assembly, Plan},
+    gates::GateChain,
+    registry::Registry,
+    settings::Settings,
+    stack::Stack,
+    swarm::Inner,
+};
 use skep_api::{peerstore::PeerStore, resources::ResourceManager};
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +22,32 @@ pub(crate) struct Live {
     pub(crate) gates: Arc<GateChain>,
 }
 
+/// What a node was assembled from, so that it can be reloaded.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) registry: Registry,
+    pub(crate) plan: Plan,
+    pub(crate) fd_limit: Option<u64>,
+}
+
+impl Assembled {
+    pub(crate) fn of(assembly: &Assembly) -> Self {
+        let Assembly { registry, plan, fd_limit, .. } = assembly;
+        Self { registry: registry.clone(), plan: plan.clone(), fd_limit: *fd_limit }
+    }
+}
+
 impl Inner {
+    /// What the node was assembled from, if it was.
+    pub(crate) fn assembled(&self) -> Option<Arc<Assembled>> {
+        self.assembled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_assembled(&self, assembly: &Assembly) {
+        let assembled = Arc::new(Assembled::of(assembly));
+        *self.assembled.lock().unwrap_or_else(PoisonError::into_inner) = Some(assembled);
+    }
+
     /// What the node runs with now.
     pub(crate) fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))

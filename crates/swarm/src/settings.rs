@@ -16,20 +16,27 @@ const MIN_LIFE: Duration = Duration::from_secs(1);
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Connections in total, both directions; more inbound ones wait in the listener's queue.
+    #[schemars(extend("reload" = "restart"))]
     pub max_connections: u32,
     /// Of these, so many are kept for dials, a quarter at most: peers that connect cannot keep this node from dialling.
+    #[schemars(extend("reload" = "restart"))]
     pub outbound_reserve: u32,
     /// Inbound connections that may be in their handshake at once; more wait in the listener's queue.
+    #[schemars(extend("reload" = "restart"))]
     pub max_pending_inbound: u32,
     /// Live connections to one peer; one more is closed with `resource_limit`.
     pub max_connections_per_peer: u32,
     /// Inbound streams of one connection that may be open at once; more are reset.
+    #[schemars(extend("reload" = "new_connections"))]
     pub max_inbound_streams: u32,
     /// Inbound streams of all connections that may be open at once; more are reset.
+    #[schemars(extend("reload" = "restart"))]
     pub max_inbound_streams_total: u32,
     /// Streams that this node may have open on one connection; who wants one more waits in order.
+    #[schemars(extend("reload" = "new_connections"))]
     pub max_outbound_streams: u32,
     /// Streams that this node may have open on all connections; who wants one more waits in order.
+    #[schemars(extend("reload" = "restart"))]
     pub max_outbound_streams_total: u32,
     /// From accept to the registered connection, security and muxer together; for dials see `[dial]`.
     pub upgrade_timeout: DurationText,
@@ -37,9 +44,11 @@ pub struct Settings {
     pub stream_timeout: DurationText,
     /// How long a connection may be of no use: nobody holds a lease, no stream is open but such as ping's, and the
     /// peer is not protected. Then it is closed.
+    #[schemars(extend("reload" = "new_connections"))]
     pub idle_timeout: DurationOrNever,
     /// How long nothing at all may come from a peer. At half of it the peer is asked for a sign of life; at the end the
     /// connection counts as lost.
+    #[schemars(extend("reload" = "new_connections"))]
     pub dead_after: DurationOrNever,
     /// How long a connection that is being closed may take to send what was written.
     pub close_timeout: DurationText,

@@ -8,9 +8,10 @@ use crate::{
     gates::{Counted, GateInfo},
     handlers::Handlers,
     listen::{Bound, ListenOutcome, ListenerInfo},
-    live::Live,
+    live::{Assembled, Live},
     meters::Meters,
     permits::Permits,
+    services::Services,
     settings::Settings,
     stack::Stack,
     table::best_first,
@@ -18,8 +19,8 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, gate::Gate, peerstore::PeerStore,
-    protocol::ProtocolHandler,
+    BuildCx, Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, gate::Gate, metrics::Sink,
+    peerstore::PeerStore, protocol::ProtocolHandler,
 };
 use std::{
     collections::HashMap,
@@ -63,6 +64,14 @@ pub(crate) struct Inner {
     /// Fires when the node is to take on nothing new: by a drain, or when shutdown begins.
     pub(crate) draining: CancellationToken,
     pub(crate) events: Arc<Subscribers>,
+    pub(crate) services: Services,
+    /// What it was assembled from, if it was.
+    pub(crate) assembled: Mutex<Option<Arc<Assembled>>>,
+    /// What plugins are built with.
+    pub(crate) build_cx: BuildCx,
+    pub(crate) sink: Sink,
+    /// Held during a reload.
+    pub(crate) reloading: Arc<tokio::sync::Mutex<()>>,
     pub(crate) next_id: AtomicU64,
     pub(crate) pruning: AtomicBool,
 }

@@ -44,6 +44,8 @@ stack.peerstore = "memory" [built-in profile default] references.rs: The plugin 
 stack.selector = "best" [built-in profile default] references.rs: The plugin of layer selector, or "none".
 stack.resources = "scoped" [built-in profile default] references.rs: The plugin of layer resources, or "none".
 stack.protocols = ["ping","identify"] [built-in profile default] references.rs: Plugins of layer protocol, in order.
+stack.services = [] [default] references.rs: Plugins of layer service, in order.
+stack.shadow_gates = [] [default] references.rs: Gates of `gates` that are asked and counted only: their denials have no effect.
 transport."tcp/lan".nodelay = false [file node.toml:4] lower.rs: Off costs latency.
 transport."tcp/lan".backlog = 1024 [default] lower.rs: Connections that wait, 1 to 65535.
 transport."tcp/lan".connect_timeout = "5s" [default] lower.rs: How long a dial may take.
@@ -87,6 +89,8 @@ peerstore = "memory"
 selector = "best"
 resources = "scoped"
 protocols = []
+services = []
+shadow_gates = []
 
 [swarm]
 max_connections = 192

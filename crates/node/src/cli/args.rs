@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// Look at what a running node does not dial because it failed, or let it forget that.
     #[command(subcommand)]
     Backoff(BackoffCommand),
+    /// Have a running node read its configuration again; connections stay. So does SIGHUP.
+    Reload(ReloadArgs),
     /// List the plugins that this program has.
     Plugins,
     /// Check the configuration the way `run` does, without opening a socket.
@@ -171,6 +173,18 @@ pub(crate) struct StatusArgs {
     /// Entries of each list, at most 10000. The totals count all.
     #[arg(long, value_name = "N", default_value_t = skep::control::SOME_ENTRIES)]
     pub max: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Check all of it and show what would change, and leave the node as it is.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Ask the gates again about the connections that there are, and close those that they deny now.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub recheck: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,8 +1,8 @@
 //! What every command shares: where the configuration comes from, and how results are printed.
 
 use super::{Failure, args::SourceArgs, key};
-use skep::plugins;
-use skep_api::{TaskScope, metrics::Sink};
+use skep::{control::reload::Source, plugins};
+use skep_api::{ConfigErrors, TaskScope, metrics::Sink};
 use skep_swarm::{
     Swarm, SwarmBuilder,
     assemble::Assembly,
@@ -64,45 +64,57 @@ impl Context {
 
     /// The configuration, merged but not checked.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
-        let mut sources = Sources::new().env(variables());
-        if let Some(name) = &self.sources.profile {
-            sources = sources.profile(name);
-        }
-        if let Some(file) = &self.sources.config {
-            sources = sources.file(file);
-        }
-        for set in &self.sources.set {
-            sources = sources.set(set);
-        }
-        Ok(Profile::load(&sources)?)
+        Ok(self.sources.load()?)
     }
 
-    /// Makes the node, without metrics.
+    /// Where the configuration comes from, to be read again.
+    pub(crate) fn source(&self) -> Source {
+        let sources = self.sources.clone();
+        Source::new(move || sources.load())
+    }
+
+    /// Makes a node for one errand: without metrics, and without services, which would dial what nobody asked for.
     pub(crate) fn node(&self) -> Result<Node, Failure> {
-        self.node_with(Sink::default())
+        self.make(Sink::default(), |assembly| assembly.stack.services.clear())
     }
 
     /// Makes the node, which counts for `metrics`.
     pub(crate) fn node_with(&self, metrics: Sink) -> Result<Node, Failure> {
+        self.make(metrics, |_| ())
+    }
+
+    fn make(&self, metrics: Sink, change: impl FnOnce(&mut Assembly)) -> Result<Node, Failure> {
         let (registry, profile) = (self.registry()?, self.profile()?);
         // First the mistakes, all of them; then the key, which may write a file.
         profile.check(&registry, fd_limit())?;
         let builder = SwarmBuilder::new(key::load(&profile.identity()?)?).metrics(metrics);
         let tasks = builder.build_cx().tasks.clone();
-        let assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
+        let mut assembly = profile.assemble(&registry, builder.build_cx(), fd_limit())?;
+        change(&mut assembly);
         let apart = assembly.stack.protocols.iter().any(|protocol| protocol.object.keeps_alive());
         let handlers = apart.then(HandlerThreads::start).transpose()?;
         let builder = match handlers.iter().find_map(|threads| threads.0.as_ref()) {
             Some(runtime) => builder.handler_runtime(runtime.handle().clone()),
             None => builder,
         };
-        let swarm = builder
-            .stack(assembly.stack.clone())
-            .settings(assembly.settings.clone())
-            .dial(assembly.dial.clone())
-            .retry(assembly.retry.clone())
-            .build()?;
+        let swarm = builder.assembly(&assembly).build()?;
         Ok(Node { swarm, assembly, profile, tasks, _handlers: handlers })
+    }
+}
+
+impl SourceArgs {
+    fn load(&self) -> Result<Profile, ConfigErrors> {
+        let mut sources = Sources::new().env(variables());
+        if let Some(name) = &self.profile {
+            sources = sources.profile(name);
+        }
+        if let Some(file) = &self.config {
+            sources = sources.file(file);
+        }
+        for set in &self.set {
+            sources = sources.set(set);
+        }
+        Profile::load(&sources)
     }
 }
 

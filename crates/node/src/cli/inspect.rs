@@ -7,7 +7,7 @@ use super::{
     text::{bytes, count, faint, heading, print, table},
 };
 use serde_json::{Value, json};
-use skep_api::{Keypair, plugin::layer, resources::Resource};
+use skep_api::{Keypair, plugin::layer, reload::Reload, resources::Resource};
 use skep_swarm::{
     SwarmBuilder,
     assemble::{self, KeyInfo},
@@ -60,7 +60,7 @@ pub(crate) fn explain(cx: &Context) -> Result<(), Failure> {
     if cx.json {
         let all = keys.iter().map(|k| {
             json!({ "key": k.path(), "value": k.value, "origin": k.origin.to_string(), "read_by": k.read_by,
-                    "doc": k.doc })
+                    "doc": k.doc, "reload": k.reload.name() })
         });
         return print(all.collect::<Value>());
     }
@@ -104,9 +104,19 @@ fn explain_table(keys: &[KeyInfo], width: usize) -> String {
     for key in keys {
         let value = key.value.as_ref().map_or_else(|| "(not set)".into(), Value::to_string);
         let _ = writeln!(text, "  {:width$}  {value}  {}", key.key, faint(&format!("← {}", key.origin)));
-        let _ = writeln!(text, "  {:width$}  {}", "", faint(&key.doc));
+        let _ =
+            writeln!(text, "  {:width$}  {}", "", faint(&format!("[{}] {}", effect(key.reload), key.doc)));
     }
     text
+}
+
+/// When a change has effect.
+fn effect(reload: Reload) -> &'static str {
+    match reload {
+        Reload::Live => "live",
+        Reload::NewConnections => "new connections",
+        _ => "restart",
+    }
 }
 
 /// `skep config …`.

@@ -9,6 +9,7 @@ mod inspect;
 mod key;
 pub(crate) mod log;
 mod ping;
+mod reload;
 mod run;
 mod signals;
 mod status;
@@ -91,6 +92,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Dial(args) => dial::run(&args, &cx).await,
         Command::Status(args) => status::run(&args, &cx).await,
         Command::Backoff(command) => backoff::run(&command, &cx).await,
+        Command::Reload(args) => reload::run(&args, &cx).await,
         Command::Plugins => inspect::plugins(&cx),
         Command::Check => inspect::check(&cx),
         Command::Explain => inspect::explain(&cx),

@@ -4,16 +4,20 @@ use super::{
     Failure,
     args::RunArgs,
     context::{Context, Node},
-    signals::Signals,
+    signals::{RELOAD, Signals},
     text::{count, faint, heading, print, time},
 };
 use serde_json::json;
 use skep::{
-    control::{self, status::About},
+    control::{
+        self,
+        reload::{Reloaded, Source},
+        status::About,
+    },
     metrics_prometheus,
 };
 use skep_api::{Multiaddr, metrics::Sink, multiaddr::Protocol};
-use skep_swarm::{DrainReport, ShutdownReport, Stack, Swarm};
+use skep_swarm::{DrainReport, ReloadOptions, ShutdownReport, Stack, Swarm};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf, absolute},
@@ -27,7 +31,7 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     let node = cx.node_with(sink.clone())?;
     let swarm = &node.swarm;
     if let Some(path) = &args.control {
-        let about = About::new(node.profile.name(), &node.assembly.plan.show());
+        let about = About::new(node.profile.name(), Some(cx.source()));
         control::serve(path, swarm, about, &node.tasks).await?;
     }
     let metrics = match args.metrics {
@@ -40,14 +44,19 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     }
     let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.with(Protocol::P2p(swarm.peer_id()))).collect();
     running(&node, &Offered { addrs, control: args.control.as_deref(), metrics }, cx.json)?;
-    let signal = signals.next().await;
+    let signal = loop {
+        match signals.next().await {
+            RELOAD => reload(swarm, &cx.source(), cx.json).await?,
+            signal => break signal,
+        }
+    };
     let (begun, connections) = (Instant::now(), swarm.total_connections());
     stopping(swarm, signal, cx.json)?;
     let drain = swarm.drain(args.drain_timeout.0);
     tokio::pin!(drain);
     let drained_in_time = tokio::select! {
         report = &mut drain => Some(report),
-        again = signals.next() => { closing(again, cx.json)?; None }
+        again = signals.end() => { closing(again, cx.json)?; None }
     };
     let shutdown = async {
         match drained_in_time {
@@ -61,11 +70,31 @@ pub(crate) async fn run(args: &RunArgs, cx: &Context) -> Result<(), Failure> {
     };
     let mut report: ShutdownReport = tokio::select! {
         report = shutdown => report?,
-        _ = signals.next() => return Err(Failure::Interrupted),
+        _ = signals.end() => return Err(Failure::Interrupted),
     };
     // For whoever sent the signal, draining is a part of it.
     (report.connections, report.elapsed) = (connections, begun.elapsed());
     stopped(&report, signal, cx.json)
+}
+
+/// A reload that fails leaves the node as it is: that is told, and no reason to end.
+async fn reload(swarm: &Swarm, source: &Source, as_json: bool) -> Result<(), Failure> {
+    match source.reload(swarm, ReloadOptions::default()).await {
+        Ok(report) => {
+            let reloaded = Reloaded::from(report);
+            if as_json {
+                return print(json!({ "event": "reloaded", "report": reloaded }));
+            }
+            print(super::reload::show(&reloaded))
+        }
+        Err(error) => {
+            let error = skep_api::error::chain(&error);
+            if as_json {
+                return print(json!({ "event": "reload_failed", "error": error }));
+            }
+            print(format_args!("{RELOAD}: the node runs as before: {error}"))
+        }
+    }
 }
 
 async fn serve_metrics(addr: SocketAddr, sink: &Sink, node: &Node) -> Result<SocketAddr, Failure> {
@@ -147,6 +176,7 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines.extend(stack.selector.iter().map(|p| ("selector", p.name.clone(), p.krate)));
     lines.extend(stack.resources.iter().map(|p| ("resources", p.name.clone(), p.krate)));
     lines.extend(stack.protocols.iter().map(|p| ("protocol", p.name.clone(), p.krate)));
+    lines.extend(stack.services.iter().map(|p| ("service", p.name.clone(), p.krate)));
     lines
 }
 

@@ -3,10 +3,11 @@
 use super::{
     backoff,
     protocol::{Accepted, MAX_ENTRIES, Refusal, Request},
+    reload,
     status::{self, About},
 };
 use serde::Serialize;
-use skep_swarm::Swarm;
+use skep_swarm::{ReloadOptions, Swarm};
 
 /// What a node answers.
 #[derive(Debug, Serialize)]
@@ -14,22 +15,36 @@ use skep_swarm::Swarm;
 enum Answer {
     BackoffList(backoff::List),
     BackoffClear(backoff::Cleared),
+    Reload(Box<reload::Reloaded>),
     Status(Box<status::Status>),
 }
 
 /// Does what a line asks and gives the line to send back.
-pub(super) fn answer(line: &[u8], node: &Swarm, about: &About) -> Vec<u8> {
-    match Request::parse(line).and_then(|request| carry_out(&request, node, about)) {
+pub(super) async fn answer(line: &[u8], node: &Swarm, about: &About) -> Vec<u8> {
+    let carried_out = match Request::parse(line) {
+        Ok(request) => carry_out(&request, node, about).await,
+        Err(refusal) => Err(refusal),
+    };
+    match carried_out {
         Ok(answer) => to_line(&Accepted::new(answer)),
         Err(refusal) => refused(refusal),
     }
 }
 
-fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Answer, Refusal> {
+async fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Answer, Refusal> {
     Ok(match request {
         Request::BackoffList {} => Answer::BackoffList(backoff::list(node)),
         Request::BackoffClear { what, value } => {
             Answer::BackoffClear(backoff::clear(node, *what, value.as_deref())?)
+        }
+        Request::Reload { dry_run, recheck } => {
+            let Some(source) = &about.source else {
+                let error = "this node does not know where its configuration came from";
+                return Err(Refusal::new(error, "restart it with the new one"));
+            };
+            let options = ReloadOptions::default().dry_run(*dry_run).recheck(*recheck);
+            let report = source.reload(node, options).await.map_err(|error| reload::refusal(&error))?;
+            Answer::Reload(Box::new(report.into()))
         }
         Request::Status { max, streams, config } => {
             let max = usize::try_from((*max).min(MAX_ENTRIES)).unwrap_or_default();

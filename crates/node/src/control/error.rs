@@ -45,9 +45,14 @@ pub enum ControlError {
     #[error("the answer from the control socket {0} cannot be read")]
     Garbled(PathBuf, #[source] Option<serde_json::Error>),
     /// The node does not do it.
-    #[error("the node refuses: {}", escape::remote(&.0.error))]
+    #[error("the node refuses: {}{}", escape::remote(&.0.error), problems(&.0.problems))]
     // No source: it would show the text again, as it came.
     Refused(Refusal),
+}
+
+/// One line each.
+fn problems(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  - {}", escape::remote(problem))).collect()
 }
 
 impl ControlError {

@@ -21,6 +21,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// Reads the configuration again and goes on with it: [`reload::Reloaded`](super::reload::Reloaded).
+    #[serde(rename = "reload")]
+    Reload {
+        /// Do all that can fail, then leave everything as it was.
+        #[serde(default)]
+        dry_run: bool,
+        /// Ask the gates again about the connections that there are.
+        #[serde(default)]
+        recheck: bool,
+    },
     /// What the node is and does: [`status::Status`](super::status::Status).
     #[serde(rename = "status")]
     Status {
@@ -75,12 +85,16 @@ pub struct Refusal {
     pub error: String,
     /// What to do about it.
     pub advice: String,
+    /// The single problems, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// The commands, each with an example.
-pub(super) const COMMANDS: [(&str, &str); 3] = [
+pub(super) const COMMANDS: [(&str, &str); 4] = [
     ("backoff.list", r#"{"command":"backoff.list"}"#),
     ("backoff.clear", r#"{"command":"backoff.clear","what":"peer","value":"12D3Koo…"}, or "what":"all""#),
+    ("reload", r#"{"command":"reload"}, or with "dry_run":true, "recheck":true"#),
     ("status", r#"{"command":"status"}, or with "max":1000, "streams":true, "config":true"#),
 ];
 
@@ -93,7 +107,12 @@ impl<T> Accepted<T> {
 
 impl Refusal {
     pub(super) fn new(error: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { error: error.into(), advice: advice.into() }
+        Self { error: error.into(), advice: advice.into(), problems: Vec::new() }
+    }
+
+    pub(super) fn with_problems(mut self, problems: Vec<String>) -> Self {
+        self.problems = problems;
+        self
     }
 }
 
@@ -145,7 +164,7 @@ mod tests {
     fn an_unknown_command_is_told_the_known_ones() {
         let (error, advice) = refused(r#"{"command":"backoff.\u001blist"}"#);
         assert_eq!(error, "unknown command \"backoff.\\u{1b}list\"");
-        assert_eq!(advice, "known here: backoff.list, backoff.clear, status");
+        assert_eq!(advice, "known here: backoff.list, backoff.clear, reload, status");
     }
 
     #[test]

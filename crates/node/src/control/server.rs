@@ -87,7 +87,7 @@ async fn talk(mut client: UnixStream, node: &Swarm, about: &About) -> io::Result
     loop {
         let line = timeout(IDLE, line::read(&mut reader, MAX_REQUEST)).await??;
         let (answer, more) = match line {
-            Line::Whole(line) => (answer(&line, node, about), true),
+            Line::Whole(line) => (answer(&line, node, about).await, true),
             Line::TooLong => (refused(too_long()), false),
             Line::End => return Ok(()),
         };

@@ -1,8 +1,9 @@
 //! Builds the plugins of a plan.
 
-use super::Plan;
+use super::{Plan, Running};
 use crate::{
     registry::Registry,
+    reload::changed_tables,
     stack::{Named, Stack},
 };
 use skep_api::{BuildCx, ConfigError, Layer, plugin::layer};
@@ -17,22 +18,31 @@ pub(super) struct Built {
 }
 
 /// Builds every plugin, also after one has failed.
-pub(super) fn build(plan: &Plan, registry: &Registry, cx: &BuildCx, errors: &mut Vec<ConfigError>) -> Built {
-    let mut builder = Builder { plan, registry, cx, errors, broken: plan.broken.clone() };
+/// Those of a node that runs are taken as they are, where their tables have not changed.
+pub(super) fn build(
+    plan: &Plan,
+    registry: &Registry,
+    cx: &BuildCx,
+    running: Option<&Running<'_>>,
+    errors: &mut Vec<ConfigError>,
+) -> Built {
+    let changed = running.map(|running| changed_tables(running.plan, plan)).unwrap_or_default();
+    let running = running.map(|running| running.stack);
+    let mut builder = Builder { plan, registry, cx, running, changed, errors, broken: plan.broken.clone() };
     let stack = Stack {
-        transports: builder.layer::<layer::Transport>(),
-        security: builder.layer::<layer::Security>(),
-        muxers: builder.layer::<layer::Muxer>(),
-        gates: builder.layer::<layer::Gate>(),
-        pruner: builder.layer::<layer::Pruner>().pop(),
-        resolver: builder.layer::<layer::Resolver>().pop(),
-        ranker: builder.layer::<layer::Ranker>().pop(),
-        peerstore: builder.layer::<layer::Peerstore>().pop(),
-        selector: builder.layer::<layer::Selector>().pop(),
-        resources: builder.layer::<layer::Resources>().pop(),
-        protocols: builder.layer::<layer::Protocol>(),
-        services: builder.layer::<layer::Service>(),
-        shadow_gates: Vec::new(),
+        transports: builder.layer::<layer::Transport>(|s| &s.transports),
+        security: builder.layer::<layer::Security>(|s| &s.security),
+        muxers: builder.layer::<layer::Muxer>(|s| &s.muxers),
+        gates: builder.layer::<layer::Gate>(|s| &s.gates),
+        pruner: builder.layer::<layer::Pruner>(|s| s.pruner.as_slice()).pop(),
+        resolver: builder.layer::<layer::Resolver>(|s| s.resolver.as_slice()).pop(),
+        ranker: builder.layer::<layer::Ranker>(|s| s.ranker.as_slice()).pop(),
+        peerstore: builder.layer::<layer::Peerstore>(|s| s.peerstore.as_slice()).pop(),
+        selector: builder.layer::<layer::Selector>(|s| s.selector.as_slice()).pop(),
+        resources: builder.layer::<layer::Resources>(|s| s.resources.as_slice()).pop(),
+        protocols: builder.layer::<layer::Protocol>(|s| &s.protocols),
+        services: builder.layer::<layer::Service>(|s| &s.services),
+        shadow_gates: plan.shadow_gates.clone(),
     };
     Built { stack, broken: builder.broken }
 }
@@ -41,17 +51,27 @@ struct Builder<'a> {
     plan: &'a Plan,
     registry: &'a Registry,
     cx: &'a BuildCx,
+    running: Option<&'a Stack>,
+    /// Tables in which something differs from what runs.
+    changed: BTreeSet<String>,
     errors: &'a mut Vec<ConfigError>,
     broken: BTreeSet<&'static str>,
 }
 
 impl Builder<'_> {
-    fn layer<L: Layer>(&mut self) -> Vec<Named<L::Object>> {
+    fn layer<L: Layer>(&mut self, of: impl Fn(&Stack) -> &[Named<L::Object>]) -> Vec<Named<L::Object>> {
         let mut objects = Vec::new();
         for planned in self.plan.of(L::NAME) {
             // The plan has only plugins of this registry, so that each is found.
             let Some(plugin) = self.registry.find::<L>(planned.info.name) else { continue };
-            match (plugin.build)(&planned.section, self.cx) {
+            let old =
+                self.running.and_then(|stack| of(stack).iter().find(|old| old.name == planned.reference));
+            if let Some(old) = old.filter(|_| !self.changed.contains(planned.section.path())) {
+                objects.push(old.clone());
+                continue;
+            }
+            let cx = self.cx.clone().replacing(old.and_then(|old| L::any(&old.object)));
+            match (plugin.build)(&planned.section, &cx) {
                 Ok(object) => {
                     objects.push(Named::new(planned.reference.clone(), planned.info.origin.krate, object));
                 }

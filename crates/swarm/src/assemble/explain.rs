@@ -1,6 +1,6 @@
 //! What a node would run with, key by key, and as a profile again.
 
-use super::{Plan, Planned, references};
+use super::{Plan, Planned, references, shadow};
 use crate::{
     dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, quoted},
@@ -8,7 +8,11 @@ use crate::{
 };
 use schemars::{Schema, schema_for};
 use serde_json::Value;
-use skep_api::{ConfigSection, PluginConfig, config::ValueOrigin};
+use skep_api::{
+    ConfigSection, PluginConfig,
+    config::ValueOrigin,
+    reload::{Reload, SCHEMA_KEY},
+};
 use std::fmt::Write as _;
 
 /// One key of a table that is in use.
@@ -27,6 +31,8 @@ pub struct KeyInfo {
     pub read_by: &'static str,
     /// The first paragraph of the key's documentation.
     pub doc: String,
+    /// What it takes for a change to have effect in a running node.
+    pub reload: Reload,
 }
 
 impl KeyInfo {
@@ -43,13 +49,18 @@ impl Plan {
     #[must_use]
     pub fn explain(&self) -> Vec<KeyInfo> {
         let mut keys = vec![self.listen_key()];
-        keys.extend(section_keys(&self.identity, &schema_for!(IdentityConfig), IdentityConfig::FILE));
+        keys.extend(section_keys(
+            &self.identity,
+            &schema_for!(IdentityConfig),
+            IdentityConfig::FILE,
+            Reload::Restart,
+        ));
         keys.extend(self.stack_keys());
-        keys.extend(section_keys(&self.swarm, &schema_for!(Settings), Settings::FILE));
-        keys.extend(section_keys(&self.dial, &schema_for!(DialSettings), DialSettings::FILE));
-        keys.extend(section_keys(&self.retry, &schema_for!(RetryConfig), RetryConfig::FILE));
+        keys.extend(section_keys(&self.swarm, &schema_for!(Settings), Settings::FILE, Reload::Live));
+        keys.extend(section_keys(&self.dial, &schema_for!(DialSettings), DialSettings::FILE, Reload::Live));
+        keys.extend(section_keys(&self.retry, &schema_for!(RetryConfig), RetryConfig::FILE, Reload::Live));
         for Planned { info, section, .. } in &self.plugins {
-            keys.extend(section_keys(section, &(info.schema)(), info.origin.config_file));
+            keys.extend(section_keys(section, &(info.schema)(), info.origin.config_file, info.reload));
         }
         keys
     }
@@ -81,11 +92,14 @@ impl Plan {
             origin: self.listen_origin.clone(),
             read_by: super::listen::FILE,
             doc: "Addresses to listen on.".into(),
+            reload: Reload::Live,
         }
     }
 
     fn stack_keys(&self) -> impl Iterator<Item = KeyInfo> {
-        SLOTS.iter().map(|slot| {
+        let value = Value::from(self.shadow_gates.clone());
+        let shadow = self.stack_key(shadow::KEY, value, shadow::DOC.into(), Reload::Live);
+        let slots = SLOTS.iter().map(|slot| {
             let mut names = self.of(slot.layer).map(|planned| Value::from(planned.reference.as_str()));
             let (value, doc) = match slot.arity {
                 Arity::Many => (names.collect(), format!("Plugins of layer {}, in order.", slot.layer)),
@@ -94,20 +108,32 @@ impl Plan {
                     (name, format!("The plugin of layer {}, or \"none\".", slot.layer))
                 }
             };
-            KeyInfo {
-                table: "stack".into(),
-                key: slot.key.into(),
-                value: Some(value),
-                origin: self.stack_origins.get(slot.key).cloned().unwrap_or(ValueOrigin::Default),
-                read_by: references::FILE,
-                doc,
-            }
-        })
+            self.stack_key(slot.key, value, doc, slot.reload)
+        });
+        slots.chain([shadow])
+    }
+
+    fn stack_key(&self, key: &str, value: Value, doc: String, reload: Reload) -> KeyInfo {
+        KeyInfo {
+            table: "stack".into(),
+            key: key.into(),
+            value: Some(value),
+            origin: self.stack_origins.get(key).cloned().unwrap_or(ValueOrigin::Default),
+            read_by: references::FILE,
+            doc,
+            reload,
+        }
     }
 }
 
 /// The keys of a table, as its schema has them.
-fn section_keys(section: &ConfigSection, schema: &Schema, read_by: &'static str) -> Vec<KeyInfo> {
+/// How a change of one has effect is said by its schema, or is as for the others of its table.
+fn section_keys(
+    section: &ConfigSection,
+    schema: &Schema,
+    read_by: &'static str,
+    reload: Reload,
+) -> Vec<KeyInfo> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let keys = properties.into_iter().flatten().map(|(key, schema)| {
         let default = || schema.get("default").filter(|value| !value.is_null());
@@ -119,9 +145,15 @@ fn section_keys(section: &ConfigSection, schema: &Schema, read_by: &'static str)
             origin: section.origin(key),
             read_by,
             doc: doc.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" "),
+            reload: said(schema).unwrap_or(reload),
         }
     });
     keys.collect()
+}
+
+/// What the schema of a key says of its reload.
+fn said(schema: &Value) -> Option<Reload> {
+    Reload::parse(schema.get(SCHEMA_KEY)?.as_str()?)
 }
 
 /// A value as TOML writes it in one line; `None` if it has no form there.

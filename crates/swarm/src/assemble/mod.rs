@@ -12,6 +12,7 @@ mod references;
 mod resources;
 mod rules;
 mod schema;
+mod shadow;
 
 pub use explain::KeyInfo;
 pub use references::{Plan, Planned};
@@ -49,6 +50,16 @@ pub struct Assembly {
     pub plan: Plan,
     /// What is as it should be, but not as one would read it in the profile: limits that this machine lowers.
     pub notes: Vec<String>,
+    /// What it was assembled with.
+    pub(crate) registry: Registry,
+    pub(crate) fd_limit: Option<u64>,
+}
+
+/// A configuration that is in effect: what has not changed is taken from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) stack: &'a Stack,
 }
 
 impl Profile {
@@ -62,9 +73,30 @@ impl Profile {
         cx: &BuildCx,
         fd_limit: Option<u64>,
     ) -> Result<Assembly, ConfigErrors> {
+        self.assemble_from(registry, cx, fd_limit, None)
+    }
+
+    /// The same for a node that runs: plugins whose tables have not changed are those that it has.
+    pub(crate) fn assemble_over(
+        &self,
+        registry: &Registry,
+        cx: &BuildCx,
+        fd_limit: Option<u64>,
+        running: &Running<'_>,
+    ) -> Result<Assembly, ConfigErrors> {
+        self.assemble_from(registry, cx, fd_limit, Some(running))
+    }
+
+    fn assemble_from(
+        &self,
+        registry: &Registry,
+        cx: &BuildCx,
+        fd_limit: Option<u64>,
+        running: Option<&Running<'_>>,
+    ) -> Result<Assembly, ConfigErrors> {
         let mut errors = self.findings().to_vec();
         let plan = references::resolve(self, registry, &mut errors);
-        let built = build::build(&plan, registry, cx, &mut errors);
+        let built = build::build(&plan, registry, cx, running, &mut errors);
         let settings = keep(self.section(&KeyPath::new(["swarm"])).decode::<Settings>(), &mut errors);
         let dial = keep(self.section(&KeyPath::new(["dial"])).decode::<DialSettings>(), &mut errors);
         let retry = keep(self.section(&KeyPath::new(["retry"])).decode::<RetryConfig>(), &mut errors);
@@ -82,6 +114,8 @@ impl Profile {
             listen: plan.listen.clone(),
             plan,
             notes,
+            registry: registry.clone(),
+            fd_limit,
         })
     }
 

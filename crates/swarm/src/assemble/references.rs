@@ -1,6 +1,6 @@
 //! `[stack]` and the tables it references: which plugins, in which order, with which options.
 
-use super::listen;
+use super::{listen, shadow};
 use crate::{
     profile::{Arity, KeyPath, Profile, SLOTS, Slot},
     registry::Registry,
@@ -25,6 +25,8 @@ pub struct Plan {
     pub listen: Vec<Multiaddr>,
     /// The plugins, layer by layer, in order of preference.
     pub plugins: Vec<Planned>,
+    /// Gates whose denials are counted only.
+    pub shadow_gates: Vec<String>,
     pub(super) listen_origin: ValueOrigin,
     /// Origins of the keys of `[stack]`.
     pub(super) stack_origins: BTreeMap<&'static str, ValueOrigin>,
@@ -68,18 +70,24 @@ pub(super) fn resolve(profile: &Profile, registry: &Registry, errors: &mut Vec<C
         resolver.unreferenced(slot);
     }
     let Resolver { plugins, broken, .. } = resolver;
-    Plan {
+    let mut stack_origins: BTreeMap<_, _> =
+        SLOTS.iter().map(|slot| (slot.key, profile.origin(&stack_key(slot.key)))).collect();
+    stack_origins.insert(shadow::KEY, profile.origin(&stack_key(shadow::KEY)));
+    let mut plan = Plan {
         profile: profile.name().to_string(),
         listen,
         plugins,
         listen_origin: profile.origin(&listen_path),
-        stack_origins: SLOTS.iter().map(|slot| (slot.key, profile.origin(&stack_key(slot.key)))).collect(),
+        shadow_gates: Vec::new(),
+        stack_origins,
         identity: profile.section(&KeyPath::new(["identity"])),
         swarm: profile.section(&KeyPath::new(["swarm"])),
         dial: profile.section(&KeyPath::new(["dial"])),
         retry: profile.section(&KeyPath::new(["retry"])),
         broken,
-    }
+    };
+    plan.shadow_gates = shadow::resolve(profile, &plan, errors);
+    plan
 }
 
 pub(super) fn stack_key(key: &str) -> KeyPath {
@@ -97,15 +105,16 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn unknown_keys(&mut self) {
         let path = KeyPath::new(["stack"]);
+        let keys = || SLOTS.iter().map(|slot| slot.key).chain([shadow::KEY]);
         for key in self.profile.keys(&path) {
-            if SLOTS.iter().any(|slot| slot.key == key) {
+            if key == shadow::KEY || SLOTS.iter().any(|slot| slot.key == key) {
                 continue;
             }
             // The word of a layer is the likeliest mistake, and not always the most alike.
             let by_layer = SLOTS.iter().find(|slot| slot.layer == key).map(|slot| slot.key);
-            let guess = by_layer.or_else(|| nearest(&key, SLOTS.iter().map(|slot| slot.key)));
+            let guess = by_layer.or_else(|| nearest(&key, keys()));
             let guess = guess.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-            let keys = SLOTS.map(|slot| slot.key).join(", ");
+            let keys = keys().collect::<Vec<_>>().join(", ");
             self.error(&path.join(&key), "", "unknown key", format!("{guess}keys here: {keys}"));
         }
     }

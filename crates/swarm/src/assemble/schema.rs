@@ -1,5 +1,6 @@
 //! The JSON Schema of a whole profile, for editors.
 
+use super::shadow;
 use crate::{
     dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, Slot},
@@ -40,7 +41,7 @@ pub fn schema(registry: &Registry) -> Value {
 }
 
 fn stack(registry: &Registry) -> Value {
-    let keys: Map<String, Value> = SLOTS
+    let mut keys: Map<String, Value> = SLOTS
         .iter()
         .map(|slot| {
             let names = registry.names(slot.layer).join("|");
@@ -58,6 +59,10 @@ fn stack(registry: &Registry) -> Value {
             (slot.key.to_string(), schema)
         })
         .collect();
+    let names = json!({
+        "description": shadow::DOC, "type": "array", "uniqueItems": true, "items": { "type": "string" },
+    });
+    keys.insert(shadow::KEY.into(), names);
     json!({ "type": "object", "additionalProperties": false, "properties": keys })
 }
 

@@ -155,7 +155,7 @@ pub struct SwarmDialAllFailedError {
 }
 
 impl DialError {
-    pub(super) fn refused(peer_id: Option<PeerId>, cause: Cause) -> Self {
+    pub(crate) fn refused(peer_id: Option<PeerId>, cause: Cause) -> Self {
         Self::Refused { peer_id, cause: Arc::new(cause) }
     }
 

@@ -42,23 +42,31 @@ pub struct DialSettings {
     pub private_addresses: bool,
     /// How long an address is left alone after any failure, beside `backoff_step`. Default `"5s"`; both `"0s"`
     /// for never.
+    #[schemars(extend("reload" = "restart"))]
     pub backoff_base: DurationText,
     /// What is added for the square of the failures in a row. Default `"1s"`: 6 s, 9 s, 14 s, 21 s, …
+    #[schemars(extend("reload" = "restart"))]
     pub backoff_step: DurationText,
     /// How long an address is left alone at most, up to `"24h"`. Default `"5m"`.
+    #[schemars(extend("reload" = "restart"))]
     pub backoff_max: DurationText,
     /// Addresses that are remembered as failing, 1 to 1000000. Default 10000, 250 bytes each; the longest unseen go.
+    #[schemars(extend("reload" = "restart"))]
     pub backoff_entries: u32,
     /// How long a peer is left alone after all of its addresses failed. Default `"30s"`; `"0s"` for not at all.
     ///
     /// A new address, a connection from the peer, or a change of this host's network ends it.
+    #[schemars(extend("reload" = "restart"))]
     pub negative_ttl: DurationText,
     /// Peers that are remembered as failing, 1 to 1000000. Default 4096, up to 2 KiB each; the longest unseen go.
+    #[schemars(extend("reload" = "restart"))]
     pub negative_entries: u32,
     /// Dials over UDP, and over IPv6, by which it is judged whether the path swallows them, 0 (off) to 10000.
     /// Default 100.
+    #[schemars(extend("reload" = "restart"))]
     pub black_hole_window: u32,
     /// Of these, how many have to succeed. Default 5; with fewer, one in `black_hole_window` is let through as a probe.
+    #[schemars(extend("reload" = "restart"))]
     pub black_hole_min_successes: u32,
 }
 

@@ -1,6 +1,6 @@
 //! The layers that a profile can fill.
 
-use skep_api::{Layer, plugin::layer};
+use skep_api::{Layer, plugin::layer, reload::Reload};
 
 /// A key of `[stack]` and the layer it references.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Slot {
     pub(crate) key: &'static str,
     /// How many plugins it takes.
     pub(crate) arity: Arity,
+    /// What it takes for another reference to have effect in a running node.
+    pub(crate) reload: Reload,
 }
 
 /// How many plugins a layer takes.
@@ -39,5 +41,5 @@ pub(crate) const SLOTS: [Slot; 12] = [
 ];
 
 const fn slot<L: Layer>(arity: Arity) -> Slot {
-    Slot { layer: L::NAME, key: L::STACK_KEY, arity }
+    Slot { layer: L::NAME, key: L::STACK_KEY, arity, reload: L::RELOAD }
 }

@@ -8,8 +8,9 @@ mod store;
 pub use skep_api::tags::{CommonTags, TagError, TagInfo, upsert_add, upsert_bounded, upsert_set};
 pub(crate) use store::TagStore;
 
-use crate::swarm::Swarm;
-use skep_api::PeerId;
+use crate::swarm::{Inner, Swarm};
+use skep_api::{PeerId, tags::Tags};
+use std::sync::{Arc, Weak};
 
 impl Swarm {
     /// Gives a peer a tag with a value, in place of one of that name. It need not be connected.
@@ -68,5 +69,53 @@ impl Swarm {
     #[must_use]
     pub fn is_protected(&self, peer: &PeerId, owner: Option<&str>) -> bool {
         self.0.tags.is_protected(peer, owner)
+    }
+}
+
+impl Inner {
+    /// The tags of the node, for services.
+    pub(crate) fn tags_of(self: &Arc<Self>) -> Arc<dyn Tags> {
+        Arc::new(NodeTags(Arc::downgrade(self)))
+    }
+}
+
+/// The tags of a node that may be gone.
+#[derive(Debug)]
+struct NodeTags(Weak<Inner>);
+
+impl NodeTags {
+    fn with<T: Default>(&self, ask: impl FnOnce(&TagStore) -> T) -> T {
+        self.0.upgrade().map(|node| ask(&node.tags)).unwrap_or_default()
+    }
+}
+
+impl Tags for NodeTags {
+    fn tag(&self, peer: &PeerId, tag: &str, value: i64) -> Result<(), TagError> {
+        self.0.upgrade().map_or(Ok(()), |node| node.tags.upsert(peer, tag, |_| value))
+    }
+    fn untag(&self, peer: &PeerId, tag: &str) -> bool {
+        self.with(|tags| tags.untag(peer, tag))
+    }
+    fn info(&self, peer: &PeerId) -> Option<TagInfo> {
+        self.with(|tags| tags.info(peer))
+    }
+    fn value(&self, peer: &PeerId) -> i64 {
+        self.with(|tags| tags.value(peer))
+    }
+    fn tagged(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<PeerId> {
+        let all = self.with(|tags| tags.top(usize::MAX));
+        let mut peers: Vec<_> =
+            all.iter().filter(|(_, info)| info.tags.keys().any(|tag| wanted(tag))).map(|(p, _)| *p).collect();
+        peers.sort_unstable();
+        peers
+    }
+    fn protect(&self, peer: &PeerId, owner: &str) -> Result<(), TagError> {
+        self.0.upgrade().map_or(Ok(()), |node| node.tags.protect(peer, owner))
+    }
+    fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
+        self.with(|tags| tags.unprotect(peer, owner))
+    }
+    fn is_protected(&self, peer: &PeerId, owner: Option<&str>) -> bool {
+        self.with(|tags| tags.is_protected(peer, owner))
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::control) fn status(node: &Swarm, about: &About, wanted: Wanted) ->
             .into_iter()
             .map(|(peer, info)| tagged(&peer.to_string(), info))
             .collect(),
-        config: wanted.config.then(|| about.config.to_string()),
+        config: node.plan().filter(|_| wanted.config).map(|plan| plan.show()),
     }
 }
 

@@ -4,9 +4,9 @@ mod collect;
 
 pub(super) use collect::{Wanted, status};
 
-use super::backoff::Load;
+use super::{backoff::Load, reload::Source};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 /// What a node's control socket knows of it beside the node itself.
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 pub struct About {
     /// The name of its profile.
     pub profile: String,
-    /// Its effective configuration, in TOML.
-    pub config: Arc<str>,
+    /// Where its configuration is read again, for a reload.
+    pub source: Option<Source>,
     /// When it was started.
     pub since: Instant,
 }
@@ -23,8 +23,8 @@ pub struct About {
 impl About {
     /// A node that starts now.
     #[must_use]
-    pub fn new(profile: &str, config: &str) -> Self {
-        Self { profile: profile.into(), config: config.into(), since: Instant::now() }
+    pub fn new(profile: &str, source: Option<Source>) -> Self {
+        Self { profile: profile.into(), source, since: Instant::now() }
     }
 }
 
