@@ -2,7 +2,7 @@
 
 use crate::{
     connection::SwarmConn,
-    dial::{DialOptions, DialState, Dialed, Dialer, Forget, Target},
+    dial::{DialOptions, DialSettings, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError},
     events::{Event, Subscribers},
     gates::{Counted, GateInfo},
@@ -177,6 +177,18 @@ impl Swarm {
     /// [`DialError`] with what became of the address, and of those it resolved to.
     pub async fn dial_addr_with(&self, addr: &Multiaddr, options: DialOptions) -> Result<Dialed, DialError> {
         self.0.dial(Target::Addr(addr.clone()), options).await
+    }
+
+    /// The table `[dial]`, as it is now.
+    #[must_use]
+    pub fn dial_settings(&self) -> Arc<DialSettings> {
+        self.0.dialer.settings()
+    }
+
+    /// The protocols that are served.
+    #[must_use]
+    pub fn handled_protocols(&self) -> Vec<String> {
+        NodeView::protocols(&*self.0)
     }
 
     /// What the dialler does at this moment, and which addresses, peers and paths it leaves alone.

@@ -109,6 +109,20 @@ pub(crate) fn tcp_node() -> Swarm {
     with_tcp(layers()).build().unwrap()
 }
 
+/// A node on links within the process.
+pub(crate) fn memory_node() -> Swarm {
+    let builder = layers();
+    let cx = builder.build_cx().clone();
+    let section = ConfigSection::empty("transport.memory");
+    let memory = (skep::transport_memory::PLUGIN.build)(&section, &cx).unwrap();
+    builder.transport("memory", memory).build().unwrap()
+}
+
+/// Serves the protocols above on a node that was made otherwise.
+pub(crate) fn serve_tests(node: &Swarm) {
+    node.add_handler(Arc::new(Tests)).unwrap();
+}
+
 /// A node on TCP with settings.
 pub(crate) fn tcp_node_with(settings: Settings) -> Swarm {
     with_tcp(layers()).settings(settings).build().unwrap()
