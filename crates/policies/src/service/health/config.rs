@@ -87,22 +87,17 @@ impl PluginConfig for Config {
 
 impl Config {
     fn validate_pings(&self, problems: &mut Problems) {
-        duration(problems, "interval", self.interval, DurationText::secs(1), DurationText::secs(86_400));
+        within(problems, "interval", self.interval, [DurationText::secs(1), DurationText::secs(86_400)]);
         problems.range("parallel", self.parallel.into(), 1..=1024);
         let possible = self.protocol.starts_with('/') && !self.protocol.contains(['\n', '\r']);
         if !possible || self.protocol.len() > MAX_PROTOCOL {
             let help = format!("begins with `/`, holds no line break and at most {MAX_PROTOCOL} bytes");
             problems.add("protocol", format!("{:?} is no protocol id", self.protocol), help);
         }
-        duration(
-            problems,
-            "max_timeout",
-            self.max_timeout,
-            DurationText::millis(10),
-            DurationText::secs(600),
-        );
-        duration(problems, "min_timeout", self.min_timeout, DurationText::millis(10), self.max_timeout);
-        duration(problems, "max_ping", self.max_ping, DurationText::millis(1), DurationText::secs(60));
+        let range = [DurationText::millis(10), DurationText::secs(600)];
+        let (min, max) = (("min_timeout", self.min_timeout), ("max_timeout", self.max_timeout));
+        in_order(problems, min, max, range);
+        within(problems, "max_ping", self.max_ping, [DurationText::millis(1), DurationText::secs(60)]);
     }
 
     fn validate_scores(&self, problems: &mut Problems) {
@@ -113,7 +108,7 @@ impl Config {
         ];
         let mut known = true;
         for (key, value) in weights {
-            known &= share(problems, key, value, 1.0);
+            known &= share(problems, key, value);
         }
         let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
         if known && (sum - 1.0).abs() > ROUNDING {
@@ -123,25 +118,24 @@ impl Config {
                 "`latency_weight`, `success_weight` and `stability_weight` have to make 1",
             );
         }
-        if share(problems, "min_health", self.min_health, 1.0) {
-            share(problems, "critical_health", self.critical_health, self.min_health);
-        } else {
-            share(problems, "critical_health", self.critical_health, 1.0);
+        let (min, critical) = (self.min_health, self.critical_health);
+        let both = [share(problems, "min_health", min), share(problems, "critical_health", critical)];
+        if both == [true; 2] && critical > min {
+            let help = format!("allowed: 0 to {min}, or raise `min_health`");
+            problems.add(
+                "critical_health",
+                format!("{critical} is above `min_health`, which is {min}"),
+                help,
+            );
         }
         problems.range("bad_evaluations", self.bad_evaluations.into(), 1..=100);
     }
 
     fn validate_replacements(&self, problems: &mut Problems) {
         problems.range("max_replacements", self.max_replacements.into(), 0..=1024);
-        duration(
-            problems,
-            "max_backoff",
-            self.max_backoff,
-            DurationText::secs(1),
-            DurationText::secs(86_400),
-        );
-        duration(problems, "backoff", self.backoff, DurationText::secs(1), self.max_backoff);
-        duration(problems, "drain", self.drain, DurationText::secs(0), DurationText::secs(3600));
+        let range = [DurationText::secs(1), DurationText::secs(86_400)];
+        in_order(problems, ("backoff", self.backoff), ("max_backoff", self.max_backoff), range);
+        within(problems, "drain", self.drain, [DurationText::secs(0), DurationText::secs(3600)]);
     }
 
     /// How often connections are looked at: an interval has thirty looks.
@@ -150,17 +144,34 @@ impl Config {
     }
 }
 
-fn duration(problems: &mut Problems, key: &str, value: DurationText, min: DurationText, max: DurationText) {
-    if value < min || value > max {
+/// Whether the value is within the range; notes it if not.
+fn within(problems: &mut Problems, key: &str, value: DurationText, [min, max]: [DurationText; 2]) -> bool {
+    let within = (min..=max).contains(&value);
+    if !within {
         problems.add(key, format!("\"{value}\" is out of range"), format!("allowed: \"{min}\" to \"{max}\""));
+    }
+    within
+}
+
+/// Notes what is not within the range, or if the lesser one is above the greater.
+fn in_order(
+    problems: &mut Problems,
+    (lesser, low): (&str, DurationText),
+    (greater, high): (&str, DurationText),
+    range: [DurationText; 2],
+) {
+    let both = [within(problems, lesser, low, range), within(problems, greater, high, range)];
+    if both == [true; 2] && low > high {
+        let help = format!("allowed: \"{}\" to \"{high}\", or raise `{greater}`", range[0]);
+        problems.add(lesser, format!("\"{low}\" is above `{greater}`, which is \"{high}\""), help);
     }
 }
 
-/// Whether the value is within 0 and `max`; notes it if not.
-fn share(problems: &mut Problems, key: &str, value: f64, max: f64) -> bool {
-    let within = (0.0..=max).contains(&value);
+/// Whether the value is within 0 and 1; notes it if not.
+fn share(problems: &mut Problems, key: &str, value: f64) -> bool {
+    let within = (0.0..=1.0).contains(&value);
     if !within {
-        problems.add(key, format!("{value} is out of range"), format!("allowed: 0 to {max}"));
+        problems.add(key, format!("{value} is out of range"), "allowed: 0 to 1");
     }
     within
 }

@@ -92,6 +92,12 @@ impl Bench {
         panic!("it did not come to that within a day");
     }
 
+    /// Ends the monitor, as a reload does.
+    async fn end(&mut self) {
+        self.task.abort();
+        drop((&mut self.task).await);
+    }
+
     async fn pass(&self, seconds: u64) {
         sleep(Duration::from_secs(seconds)).await;
     }

@@ -159,5 +159,4 @@ async fn a_report_names_the_worst_and_no_more_than_sixteen() {
     assert_eq!((&worst[0]["peer"], &worst[0]["state"]), (&peer(7).to_string().into(), &"critical".into()));
     assert_eq!((&report["summary"]["critical"], &report["summary"]["healthy"]), (&1.into(), &39.into()));
     assert_eq!(bench.sink.problems(), []);
-    bench.task.abort();
 }

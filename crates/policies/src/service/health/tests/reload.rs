@@ -20,8 +20,7 @@ async fn a_successor_goes_on_with_what_was_learnt() {
     // A build alone changes nothing: the reload may still fail.
     let next = successor(&bench, config());
     assert_eq!((bench.health(1), next.health_summary(&peer(1)).unwrap()), (health.clone(), health));
-    bench.task.abort();
-    bench.pass(0).await;
+    bench.end().await;
     assert_eq!(bench.count("skep_health_connections", "healthy"), 0);
     (bench.task, bench.monitor) = (run(&next, &bench.node), next);
     // One judgement more, and it is replaced.
@@ -44,8 +43,7 @@ async fn what_was_under_way_is_dropped_and_taken_up_again() {
     // In the midst of waiting for its streams.
     bench.pass(2).await;
     let next = successor(&bench, config());
-    bench.task.abort();
-    bench.pass(1).await;
+    bench.end().await;
     assert_eq!((bench.node.open_streams(), bench.node.live_tasks()), (0, 0));
     (bench.task, bench.monitor) = (run(&next, &bench.node), next);
     bench.node.change(old, |view| view.busy = 0);
