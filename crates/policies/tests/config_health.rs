@@ -1,5 +1,7 @@
 //! What `[service.health]` takes and refuses, with every message pinned.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use serde_json::{Map, Value};
 use skep_api::{
     ConfigSection,

@@ -1,6 +1,9 @@
+use super::super::{ping::Pinged, table::Table};
 use super::*;
+use skep_api::selector::ConnectionView;
 use skep_api::{Code, ConfigSection, peerstore::PeerStore};
 use skep_testkit::node::Streams;
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn each_connection_is_pinged_once_in_an_interval_spread_over_it() {
@@ -120,6 +123,25 @@ async fn failing_streams_count_and_the_pings_among_them_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ping_that_failed_counts_once_though_the_node_counts_its_stream() {
+    let (config, random, mut table) = (config(), Random::seeded(1), Table::default());
+    let mut view = ConnectionView::new(1, peer(1), Role::Dialer, addr("/ip4/192.0.2.1/tcp/1"));
+    table.look(&[view.clone()], &config, &random, Instant::now());
+    for (pinged, failed) in [(Pinged::Answered(Duration::ZERO), 0), (Pinged::HungUp, 1)] {
+        sleep(config.interval.0 * 2).await;
+        assert_eq!(table.next_due(&config, Instant::now()).unwrap().connection, 1);
+        assert_eq!(table.next_due(&config, Instant::now()), None);
+        (view.opened, view.failed) = (view.opened + 1, view.failed + failed);
+        assert_eq!(table.pinged(1, pinged), Some(peer(1)));
+        table.look(&[view.clone()], &config, &random, Instant::now());
+    }
+    assert_eq!(table.connections[&1].health.success(), 0.7);
+    table.look(&[], &config, &random, Instant::now() + config.interval.0 * 9);
+    assert_eq!(table.next_due(&config, Instant::now() + config.interval.0 * 9), None);
+    assert!(table.connections.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_gone_is_forgotten_and_a_limited_connection_is_let_be() {
     let bench = Bench::new(config());
     for number in 1..=50 {
@@ -150,7 +172,9 @@ async fn a_report_names_the_worst_and_no_more_than_sixteen() {
     let mut config = config();
     config.max_replacements = 0;
     let bench = Bench::new(config);
-    (1..=40).for_each(|number| drop(bench.connect(number)));
+    for number in 1..=40 {
+        bench.connect(number);
+    }
     bench.node.set_streams(&peer(7), Streams::Silent);
     bench.pass(200).await;
     let report = bench.monitor.report();

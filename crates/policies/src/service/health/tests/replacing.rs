@@ -171,6 +171,21 @@ async fn a_connection_that_comes_into_use_meanwhile_is_kept_until_it_is_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_connection_has_its_turn_before_a_third_is_made() {
+    let bench = Bench::new(config());
+    let old = bench.connect(1);
+    bench.node.set_streams_on(old, Streams::Silent);
+    bench.until(|| (), || bench.node.opens().len() == 1).await;
+    bench.until(|| (), || bench.judged(1).1 == 2).await;
+    // The peer comes back by itself, while the last ping of the old connection is on its way.
+    let turns = bench.node.opens().len();
+    bench.until(|| (), || bench.node.opens().len() > turns).await;
+    let other = bench.node.connect(&peer(1), Role::Listener, addr("/ip4/192.0.2.1/tcp/50000"));
+    bench.until(|| assert!(bench.node.dials().is_empty()), || bench.replaced("surplus") == 1).await;
+    assert_eq!(bench.node.ids(&peer(1)), [other]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_old_one_stays_if_the_new_one_goes_before_it() {
     let mut config = config();
     config.drain = DurationText::secs(60);
