@@ -90,6 +90,19 @@ async fn one_that_is_no_better_is_closed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_better_by_little_is_not_worth_a_change() {
+    for (millis, outcome) in [(170, "not_better"), (120, "replaced")] {
+        let bench = Bench::new(Config { min_health: 0.65, ..config() });
+        let old = bench.connect(1);
+        bench.node.set_streams(&peer(1), Streams::Echo(Duration::from_millis(millis)));
+        bench.node.set_streams_on(old, SLOW);
+        bench.until(|| assert!(connected(&bench.node, &peer(1))), || bench.replaced(outcome) == 1).await;
+        assert_eq!(bench.node.ids(&peer(1)) == [old], outcome == "not_better");
+        assert_eq!(bench.node.dials().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_does_not_answer_is_no_better_than_one_that_does_not_either() {
     let bench = Bench::new(config());
     let old = bench.connect(1);
@@ -194,7 +207,12 @@ async fn the_old_one_stays_if_the_new_one_goes_before_it() {
     bench.node.change(old, |view| view.busy = 1);
     bench.node.set_streams_on(old, Streams::Silent);
     bench.until(|| (), || bench.node.ids(&peer(1)).len() == 2).await;
-    bench.pass(10).await;
+    bench.pass(2).await;
+    // It is pinged no more: a ping may count as a use.
+    let pings = || bench.node.opens().iter().filter(|open| open.connection == old).count();
+    let before = pings();
+    bench.pass(25).await;
+    assert_eq!(pings(), before);
     let new = *bench.node.ids(&peer(1)).last().unwrap();
     bench.node.disconnect(new, CloseReason::remote(Code::NONE));
     bench.node.change(old, |view| view.busy = 0);
