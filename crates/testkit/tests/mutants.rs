@@ -389,6 +389,13 @@ doubles! { peerstore_fails:
         => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
     peerstore_a8_endless: peerstore::Fault::QueuesAreEndless
         => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
+    peerstore_a9_once: peerstore::Fault::EveryNewAddressIsADiscovery => ["a9_peers_are_discovered_once"];
+    peerstore_a9_records: peerstore::Fault::RecordsDiscoverNobody => ["a9_peers_are_discovered_once"];
+    peerstore_a9_full: peerstore::Fault::FullQueuesEndDiscoveries
+        => ["a9_discoveries_that_nobody_reads_hold_up_nobody"];
+    peerstore_a9_endless: peerstore::Fault::DiscoveriesAreEndless
+        => ["a9_discoveries_that_nobody_reads_hold_up_nobody"];
+    peerstore_that_cannot_tell: peerstore::Fault::DiscoveriesEndAtOnce => [];
     peerstore_suffix: peerstore::Fault::PeersStayAtTheEnd => ["addresses_are_kept_without_the_peer"];
     peerstore_foreign: peerstore::Fault::ForeignAddressesAreKept => ["addresses_are_kept_without_the_peer"];
     peerstore_protocols: peerstore::Fault::ProtocolsAreAdded => ["what_is_kept_comes_back"];
