@@ -45,15 +45,23 @@ impl Held {
     fn lasts(&self) -> (bool, bool, Option<Instant>) {
         (self.ttl == Ttl::Permanent, self.end.is_none(), self.end)
     }
+
+    fn lasts_beyond(&self, now: Instant) -> bool {
+        self.end.is_none_or(|end| end > now)
+    }
 }
 
 impl FakeStore {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The state, without the addresses that have ended.
     fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let now = Instant::now();
         state.peers.retain(|_, addrs| {
-            addrs.retain(|held| held.end.is_none_or(|end| end > now));
+            addrs.retain(|held| held.lasts_beyond(now));
             !addrs.is_empty()
         });
         state
@@ -112,7 +120,9 @@ impl PeerStore for FakeStore {
             let left = held.end.map(|end| end.saturating_duration_since(now));
             KnownAddr::new(held.addr.clone(), held.ttl, left)
         };
-        self.state().peers.get(peer).map(|addrs| addrs.iter().map(known).collect()).unwrap_or_default()
+        let state = self.lock();
+        let held = state.peers.get(peer).into_iter().flatten();
+        held.filter(|held| held.lasts_beyond(now)).map(known).collect()
     }
 
     fn remove_addrs(&self, peer: &PeerId, addrs: &[Multiaddr]) {
