@@ -20,6 +20,8 @@ skep_swarm::plugins! {
     skep_policies::selector::health_based::PLUGIN,
     skep_policies::resources::scoped::PLUGIN,
     skep_policies::resources::none::PLUGIN,
+    skep_policies::service::auto_connect::PLUGIN,
+    skep_policies::service::reconnect::PLUGIN,
     skep_policies::service::health::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,

@@ -3,7 +3,7 @@
 //! A rule about a layer is skipped if something of the layer is broken already: that has been reported, and a
 //! second error would only follow from it.
 
-use super::{Plan, build::Built, references::stack_key, resources};
+use super::{Plan, build::Built, references::stack_key, resources, services};
 use crate::{
     profile::{KeyPath, Profile},
     settings::Settings,
@@ -29,6 +29,7 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<Str
     if let Some(settings) = facts.settings {
         errors.extend(marks_below_cap(facts, settings));
         errors.extend(cap_below_fd_limit(facts, settings));
+        errors.extend(services::check(facts, settings));
         let found = resources::check(facts, settings);
         errors.extend(found.errors);
         return found.notes;

@@ -55,3 +55,36 @@ fn candidate(peer: PeerId, bootstrap: bool, value: i64, store: &dyn PeerStore) -
     let worked = addrs.iter().any(|known| known.worked());
     (!addrs.is_empty()).then_some(Candidate { peer, bootstrap, value, worked, subnets })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_api::peerstore::Ttl;
+    use skep_testkit::node::{FakeStore, FakeTags, addr, peer};
+
+    #[test]
+    fn of_a_large_store_a_sample_is_taken_and_those_with_tags_are_in_it() {
+        let (tags, store) = (FakeTags::default(), FakeStore::default());
+        for n in 1..2_000 {
+            store.add_addrs(&peer(n), &[addr("/ip4/192.0.2.1/tcp/1")], Ttl::Permanent);
+        }
+        let tagged = |n: u64| if n.is_multiple_of(2) { CommonTags::BOOTSTRAP } else { "mine" };
+        (1..100).for_each(|n| tags.tag(&peer(n), tagged(n), 3).unwrap());
+        let gather = |seed| gather(&tags, &store, &Random::seeded(seed), &|candidate| *candidate != peer(1));
+        let found = gather(1);
+        assert_eq!(found.len(), SAMPLE);
+        assert_eq!(found.iter().filter(|candidate| candidate.value == 3).count(), 98);
+        assert_eq!(found.iter().filter(|candidate| candidate.bootstrap).count(), 49);
+        let peers = |found: &[Candidate]| found.iter().map(|candidate| candidate.peer).collect::<Vec<_>>();
+        assert!(!peers(&found).contains(&peer(1)));
+        assert_eq!(peers(&found), peers(&gather(1)));
+        assert_ne!(peers(&found), peers(&gather(2)));
+    }
+
+    #[test]
+    fn peers_without_addresses_are_none() {
+        let (tags, store) = (FakeTags::default(), FakeStore::default());
+        tags.tag(&peer(1), CommonTags::BOOTSTRAP, 50).unwrap();
+        assert!(gather(&tags, &store, &Random::seeded(1), &|_| true).is_empty());
+    }
+}

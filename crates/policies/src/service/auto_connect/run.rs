@@ -92,6 +92,8 @@ impl<'a> Run<'a> {
                 for view in self.node.connections() {
                     self.service.lock().forget(&view.peer);
                 }
+                let young: Vec<_> = self.young.iter().map(|(peer, _)| *peer).collect();
+                young.iter().for_each(|peer| self.disconnected(peer));
                 self.give_up_surplus();
                 self.soon();
             }
@@ -172,12 +174,11 @@ impl<'a> Run<'a> {
     fn choose(&self, connected: Connected, under_way: usize, missing: usize) -> Vec<PeerId> {
         let Some(store) = self.node.peerstore() else { return Vec::new() };
         let (now, own) = (Instant::now(), self.node.local_peer());
-        let cooldowns = self.service.lock();
         let eligible = |peer: &PeerId| {
             *peer != own
                 && !connected.peers.contains(peer)
                 && !self.dials.has(peer)
-                && cooldowns.until(peer, now).is_none()
+                && self.service.lock().until(peer, now).is_none()
         };
         let candidates = gather(&*self.node.tags(), &*store, &self.service.random, &eligible);
         let until = count(self.service.config.bootstrap_until);

@@ -1,11 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use skep_api::{
-    CloseReason, Code, Multiaddr,
-    peerstore::Ttl,
-    security::Role,
-    tags::{CommonTags, Tags},
-};
+use skep_api::{CloseReason, Code, Multiaddr, peerstore::Ttl, security::Role, tags::CommonTags};
 use skep_testkit::{
     build_cx,
     node::{Dialled, FakeNode, Outcome, Reach, addr, peer},
@@ -178,6 +173,28 @@ async fn a_discovered_peer_is_dialled_at_once() {
     assert!(node.is_connected(&peer(1)));
 }
 
+/// With the real peer store, whose addresses end.
+#[tokio::test(start_paused = true)]
+async fn a_peer_store_in_memory_is_enough() {
+    let plugin = crate::peerstore::memory::PLUGIN;
+    let store = (plugin.build)(&skep_api::ConfigSection::empty("peerstore.memory"), &build_cx()).unwrap();
+    let node = FakeNode::with(Some(store));
+    start(&service("target = 2\ninterval = \"1h\""), &node);
+    sleep(seconds(10)).await;
+    for n in 1..5 {
+        node.set_reach(&peer(n), Reach::UP);
+        node.know(&peer(n), &[addr_of(n)], Ttl::Temporary);
+    }
+    sleep(millis(200)).await;
+    assert_eq!(node.connected_peers(), 2);
+    sleep(seconds(300)).await;
+    // The others are forgotten by now; the one that is lost was connected a while ago.
+    let [view, ..] = &node.connections()[..] else { panic!("nobody is connected") };
+    node.lose(&view.peer);
+    sleep(millis(200)).await;
+    assert_eq!((node.connected_peers(), node.dials().len()), (2, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_missed_is_looked_at() {
     let node = knowing(1..10, Reach::UP);
@@ -228,6 +245,12 @@ async fn a_connection_by_anybody_ends_the_cooldown() {
 /// A peer that is full accepts and hangs up.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_ends_at_once_counts_as_a_failure() {
+    for missed in [false, true] {
+        hangs_up(missed).await;
+    }
+}
+
+async fn hangs_up(missed: bool) {
     let node = knowing([1], Reach::UP);
     let service = service("jitter = 0.0\ninterval = \"1s\"");
     start(&service, &node);
@@ -235,6 +258,9 @@ async fn a_connection_that_ends_at_once_counts_as_a_failure() {
         sleep(millis(100)).await;
         for id in node.ids(&peer(1)) {
             node.disconnect(id, CloseReason::remote(Code::RESOURCE_LIMIT));
+            if missed {
+                node.miss();
+            }
         }
     }
     let gaps = gaps(&node.dials());

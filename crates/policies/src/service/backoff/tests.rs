@@ -134,7 +134,9 @@ proptest! {
 fn a_successor_takes_over_what_was_learnt() {
     let (now, peers) = (Instant::now(), [1, 2, 3].map(skep_testkit::node::peer));
     let mut old = Backoffs::new(SCHEDULE, 8, Random::seeded(1));
-    peers.iter().for_each(|peer| drop(old.fail(peer, "refused", 0, now)));
+    for peer in &peers {
+        old.fail(peer, "refused", 0, now);
+    }
     let mut new = Backoffs::new(SCHEDULE, 2, Random::seeded(1));
     new.take_over(&old);
     let left: Vec<_> = new.list(now).map(|cooldown| (cooldown.peer, cooldown.failures)).collect();

@@ -39,7 +39,7 @@ use skep_api::{
     BuildCx, PeerId,
     random::Random,
     register_service,
-    service::{NodeControl, Service},
+    service::{Needs, NodeControl, Service},
 };
 use std::sync::{Arc, Mutex};
 use table::Table;
@@ -93,6 +93,12 @@ impl HealthMonitor {
 impl Service for HealthMonitor {
     async fn run(&self, node: Arc<dyn NodeControl>) {
         self.watch(node).await;
+    }
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        needs.second_connection = self.config.max_replacements > 0;
+        needs
     }
 
     /// The summary, and as `worst` the connections with the lowest scores, sixteen at most.

@@ -180,11 +180,13 @@ impl<'a> Run<'a> {
         let backoffs = self.service.lock();
         let next = waiting.iter().filter_map(|peer| backoffs.until(peer, now)).min();
         waiting.retain(|peer| backoffs.until(peer, now).is_none());
+        self.service.random.shuffle(&mut waiting);
+        // Many that are dead do not hold up one that was lost just now.
+        waiting.sort_by_key(|peer| backoffs.failures(peer));
         drop(backoffs);
         if let Some(next) = next {
             self.at(next);
         }
-        self.service.random.shuffle(&mut waiting);
         let room = count(self.service.config.parallel).saturating_sub(self.dials.len());
         for peer in waiting.into_iter().take(room) {
             self.dials.start(Arc::clone(&self.node), peer, DialManner::of(DialPriority::Reconnect));

@@ -1,5 +1,5 @@
 use super::*;
-use skep_api::{CloseReason, Code, peerstore::Ttl, security::Role, tags::Tags};
+use skep_api::{CloseReason, Code, peerstore::Ttl, security::Role};
 use skep_testkit::{
     build_cx,
     node::{Dialled, FakeNode, Outcome, Reach, addr, peer},
@@ -230,6 +230,18 @@ async fn a_successor_goes_on_with_the_waits() {
     assert_eq!(node.dials().len(), dials);
     sleep(seconds(60)).await;
     assert_eq!(node.dials().len(), dials + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_lost_goes_before_many_that_are_dead() {
+    let node = keeping(1..200, Reach::Never);
+    node.set_reach(&peer(7), Reach::UP);
+    start(&service("max_delay = \"1s\""), &node);
+    node.connect(&peer(7), Role::Listener, addr("/memory/7"));
+    sleep(HOUR).await;
+    node.lose(&peer(7));
+    sleep(seconds(61)).await;
+    assert!(node.is_connected(&peer(7)));
 }
 
 #[tokio::test(start_paused = true)]
