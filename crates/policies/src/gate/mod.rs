@@ -2,3 +2,4 @@
 
 pub mod ip_filter;
 pub(crate) mod nets;
+pub mod prefix_limit;
