@@ -3,3 +3,4 @@
 pub mod ip_filter;
 pub(crate) mod nets;
 pub mod prefix_limit;
+pub mod rate_limit;
