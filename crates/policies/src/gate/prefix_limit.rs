@@ -40,11 +40,12 @@ pub struct Config {
     /// Inbound connections from one prefix of IPv4, as `{ bits = 32, max = 8 }`, the longest prefix first. Default
     /// `[{ bits = 32, max = 32 }, { bits = 24, max = 128 }]`; `[]` for no limit. More behind one NAT are denied.
     pub inbound_v4: Vec<PrefixMax>,
-    /// The same for IPv6. Default `[{ bits = 56, max = 32 }, { bits = 48, max = 128 }]`; a cluster is often one /56.
+    /// Inbound connections from one prefix of IPv6, as `{ bits = 56, max = 8 }`, the longest prefix first. Default
+    /// `[{ bits = 56, max = 32 }, { bits = 48, max = 128 }]`; `[]` for no limit. A cluster is often one /56.
     pub inbound_v6: Vec<PrefixMax>,
-    /// Outbound connections to one prefix of IPv4, in the same form. Default none: no limit.
+    /// Outbound connections to one prefix of IPv4, as `{ bits = 24, max = 32 }`. Default none: no limit.
     pub outbound_v4: Vec<PrefixMax>,
-    /// The same for IPv6. Default none: no limit.
+    /// Outbound connections to one prefix of IPv6, as `{ bits = 48, max = 32 }`. Default none: no limit.
     pub outbound_v6: Vec<PrefixMax>,
     /// Inbound connections of one host, an address of IPv4 or a /56 of IPv6, that may be in their handshake at a time,
     /// 0 (no limit) to 100000. Default 8.
