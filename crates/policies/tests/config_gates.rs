@@ -125,6 +125,10 @@ fn messages_of_prefix_limit() {
          11. gate.prefix_limit.exempt[0]: \"lan\" is neither an IP address nor a network [file skep.toml]\n    \
          an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\""
     );
+}
+
+#[test]
+fn messages_of_prefix_limit_about_types() {
     let table = r#"
         inbound_v4 = 8
         inbound_v6 = [{ bits = 56 }]
@@ -210,6 +214,10 @@ fn messages_of_rate_limit() {
          17. gate.rate_limit.exempt[0]: \"10.1.2.3/8\" has address bits beyond its prefix length [file skep.toml]\n    \
          write \"10.0.0.0/8\" for the network or \"10.1.2.3\" for the address"
     );
+}
+
+#[test]
+fn messages_of_rate_limit_about_types() {
     let table = r#"
         inbound_per_host = "5/s"
         dials = -1

@@ -74,7 +74,7 @@ pub struct Config {
     pub dials_per_host_burst: u32,
     /// Hosts whose rate is remembered, 1 to 1000000. Default 4096, 200 bytes each, and as many again for dials.
     pub hosts: u32,
-    /// Peers, each with a protocol, whose rate is remembered, 1 to 1000000. Default 4096, 400 bytes each.
+    /// Peers, each with a protocol, whose rate is remembered, 1 to 1000000. Default 4096, 300 bytes each.
     pub peers: u32,
     /// Networks that are not limited, such as `"10.0.0.0/8"`. Default `["127.0.0.0/8", "::1"]`, this host itself; a list
     /// of one's own is in its place.
