@@ -6,6 +6,8 @@ skep_swarm::plugins! {
     skep_security_noise::PLUGIN,
     skep_muxer_yamux::PLUGIN,
     skep_policies::gate::ip_filter::PLUGIN,
+    skep_policies::gate::prefix_limit::PLUGIN,
+    skep_policies::gate::rate_limit::PLUGIN,
     skep_policies::pruner::watermark::PLUGIN,
     skep_policies::resolver::dns::PLUGIN,
     skep_policies::resolver::r#static::PLUGIN,

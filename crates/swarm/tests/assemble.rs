@@ -51,7 +51,9 @@ fn the_order_of_registration_changes_nothing() {
         .add(fakes::noise::PLUGIN)
         .add(fakes::smart::PLUGIN)
         .add(fakes::dns::PLUGIN)
+        .add(fakes::health::PLUGIN)
         .add(fakes::ip_filter::PLUGIN)
+        .add(fakes::reconnect::PLUGIN)
         .build()
         .unwrap();
     let one = profile.assemble(&fakes::builder().build().unwrap(), &fakes::cx(), None).unwrap();
@@ -132,7 +134,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngates = [\"ban\"]",
             "stack.gates[0]: unknown gate \"ban\" [file node.toml:2]\n    \
-             linked here: ip_filter; to link another, add it to `plugins!` in the binary",
+             linked here: ip_filter, prefix_limit, rate_limit; to link another, add it to `plugins!` in the binary",
         ),
         (
             "[stack]\npruner = \"none\"\n[pruner.watermark]\nlow = 1",
@@ -304,7 +306,7 @@ fn a_plugin_that_is_not_linked_is_an_error_and_not_a_node_without_it() {
     let registry = skep_swarm::registry::Registry::builder().add(fakes::tcp::PLUGIN).build().unwrap();
     let errors = Profile::load(&Sources::new()).unwrap().check(&registry, None).unwrap_err();
     let first = errors.iter().next().unwrap();
-    assert_eq!(errors.iter().count(), 11);
+    assert_eq!(errors.iter().count(), 13);
     assert_eq!(
         first.to_string(),
         "stack.security[0]: unknown security \"noise\" [built-in profile default]\n    \

@@ -28,7 +28,7 @@ suite! { $
     g3_a_rule_that_is_not_understood_is_an_error,
     g4_a_name_is_judged_without_a_lookup,
     g6_without_rules_everything_passes,
-    again_uses_nothing_up,
+    g7_again_uses_nothing_up,
 }
 
 type BuildGate = dyn Fn(Map<String, Value>) -> Result<Arc<dyn Gate>, ConfigErrors> + Send + Sync;
@@ -173,7 +173,7 @@ pub async fn g6_without_rules_everything_passes(fixture: Fixture) -> Outcome {
 }
 
 /// A connection that is judged again uses nothing up: a gate that was asked so says what one says that was not.
-pub async fn again_uses_nothing_up(fixture: Fixture) -> Outcome {
+pub async fn g7_again_uses_nothing_up(fixture: Fixture) -> Outcome {
     let (gate, twin) = (fixture.gate()?, fixture.gate()?);
     let (again, others): (Vec<_>, Vec<_>) =
         questions(&fixture.table).into_iter().partition(|question| matches!(question.point, Point::Again(_)));
