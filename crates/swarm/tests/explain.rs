@@ -102,6 +102,8 @@ stream_timeout = "10s"
 idle_timeout = "never"
 dead_after = "90s"
 close_timeout = "1s"
+tag_grace = "1m"
+persist_tags = false
 
 [dial]
 timeout = "1m"
