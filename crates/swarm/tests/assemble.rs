@@ -205,6 +205,27 @@ fn rules_across_plugins() {
              transports in [stack]: tcp; add one that serves it, or remove the address",
         ),
         (
+            "[stack]\npeerstore = \"none\"\n[swarm]\npersist_tags = true",
+            "swarm.persist_tags: there is no peer store to keep tags in [file node.toml:4]\n    \
+             set `[stack] peerstore`, or leave it at false",
+        ),
+        (
+            "[swarm]\ntag_grace = \"999ms\"",
+            "swarm.tag_grace: 999ms leaves no time to connect [file node.toml:2]\n    \
+             allowed: 1s and more, or \"never\"",
+        ),
+        (
+            "[swarm]\ntag_grace = \"always\"",
+            "swarm.tag_grace: invalid value: string \"always\", expected \"never\", or a duration with a unit, such as \
+             \"30s\" or \"5m\" [file node.toml:2]\n    How long a peer without a connection keeps its tags; not those \
+             that ask to be kept connected, nor its protections, which stay.",
+        ),
+        (
+            "[swarm]\npersist_tags = 1",
+            "swarm.persist_tags: invalid type: integer `1`, expected a boolean [file node.toml:2]\n    \
+             Whether tags and protections are kept in the peer store, for the next start; not those that decay.",
+        ),
+        (
             "[swarm]\nmax_connections = 128",
             "swarm.max_connections: 128 is not above the high mark of pruner `watermark`, which is 128 [file \
              node.toml:2]\n    raise swarm.max_connections, or lower the marks in [pruner.watermark]",

@@ -34,7 +34,7 @@ impl Control {
             node: Arc::downgrade(node),
             key: node.public_key(),
             local_peer: node.local_peer,
-            tags: node.tags_of(),
+            tags: Arc::new(node.tags.clone()),
             tasks: node.tasks.scope(),
         }
     }
