@@ -71,4 +71,8 @@ impl MuxedConn for YamuxConn {
     fn probe(&self) {
         self.shared.probe();
     }
+
+    fn unsent(&self) -> u64 {
+        self.shared.unsent()
+    }
 }

@@ -6,7 +6,7 @@ use skep_api::{CloseReason, Code, security::Role};
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -23,6 +23,9 @@ pub(crate) struct Shared {
     pub(crate) signs: Signs,
     /// Streams that the application or the accept queue holds.
     pub(crate) live: AtomicUsize,
+    /// Bytes that streams were given to send so far, and those of them that the layer below has taken.
+    given: AtomicU64,
+    taken: AtomicU64,
     /// Openings refused since the last one that was taken.
     refused: AtomicU32,
     /// Why the connection ends; set when it begins to end.
@@ -58,6 +61,8 @@ impl Shared {
             table: Table::new(max_streams),
             signs: Signs::new(),
             live: AtomicUsize::new(0),
+            given: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             refused: AtomicU32::new(0),
             outcome: OnceLock::new(),
             close_asked: OnceLock::new(),
@@ -127,6 +132,25 @@ impl Shared {
         if self.refused.fetch_add(1, Ordering::Relaxed) >= MAX_REFUSED {
             self.violate(format!("it opened {MAX_REFUSED} streams in a row that were refused"));
         }
+    }
+
+    /// A stream was given bytes to send.
+    pub(crate) fn note_given(&self, bytes: usize) {
+        self.given.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The layer below has taken bytes of a stream.
+    pub(crate) fn note_taken(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of streams that wait for the layer below. Nothing waits when the connection has ended.
+    pub(crate) fn unsent(&self) -> u64 {
+        if self.ended.is_cancelled() {
+            return 0;
+        }
+        // What was taken may be counted before what was given is.
+        self.given.load(Ordering::Relaxed).saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
     /// Hands a frame to the filter, which sends it at the next frame boundary.

@@ -194,6 +194,7 @@ impl AsyncWrite for YamuxStream {
         match Pin::new(inner).poll_write(cx, buf) {
             Poll::Ready(Ok(n)) => {
                 this.announced = true;
+                this.shared.note_given(n);
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(_)) => this.poll_torn(cx, Half::Writing),

@@ -9,6 +9,7 @@ skep_swarm::plugins! {
     skep_policies::gate::prefix_limit::PLUGIN,
     skep_policies::gate::rate_limit::PLUGIN,
     skep_policies::pruner::watermark::PLUGIN,
+    skep_policies::pruner::outbound_floor::PLUGIN,
     skep_policies::resolver::dns::PLUGIN,
     skep_policies::resolver::r#static::PLUGIN,
     skep_policies::ranker::smart::PLUGIN,

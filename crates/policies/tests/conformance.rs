@@ -116,6 +116,14 @@ mod watermark {
     );
 }
 
+mod outbound_floor {
+    skep_testkit::plugin_suite!(skep_policies::pruner::outbound_floor::PLUGIN);
+    skep_testkit::pruner_suite!(
+        skep_policies::pruner::outbound_floor::PLUGIN,
+        "low = 2\nhigh = 4\ngrace = \"0s\"\nprefixes = 1"
+    );
+}
+
 mod selectors {
     mod best {
         skep_testkit::plugin_suite!(skep_policies::selector::best::PLUGIN);

@@ -8,6 +8,7 @@ use crate::{
     live::{Assembled, Live},
     meters::{self, Meters},
     permits::Permits,
+    prune::{self, Pruning},
     services::Services,
     settings::Settings,
     stack::{Named, Stack},
@@ -34,7 +35,7 @@ use skep_api::{
 };
 use std::sync::{
     Arc, Mutex, RwLock,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    atomic::{AtomicU64, AtomicUsize},
 };
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -282,11 +283,7 @@ impl SwarmBuilder {
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity.clone(),
-            permits: Permits::new(
-                settings.max_connections,
-                settings.max_pending_inbound,
-                settings.outbound_reserve,
-            ),
+            permits: Permits::new(&settings),
             dialer: Dialer::new(self.dial, self.retry, self.tasks.clone(), self.cx.random.clone()),
             live: RwLock::new(Arc::new(live)),
             counted: Arc::default(),
@@ -309,9 +306,10 @@ impl SwarmBuilder {
             sink: sink.clone(),
             reloading: Arc::default(),
             next_id: AtomicU64::new(1),
-            pruning: AtomicBool::new(false),
+            pruning: Pruning::default(),
         }));
         meters::watch(&sink, &swarm);
+        prune::watch(&swarm.0);
         let node = Arc::downgrade(&swarm.0);
         swarm.0.tags.before_unprotecting(move |peer| {
             // It is idle from now on, not since it was used last. First: no check of idleness may come in between.

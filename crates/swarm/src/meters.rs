@@ -7,6 +7,7 @@
 
 mod bytes;
 mod gate;
+mod prune;
 mod resolver;
 mod resources;
 mod scrape;
@@ -63,6 +64,7 @@ pub(crate) struct Meters {
     gates: gate::Gates,
     resolutions: (Counters, Histograms),
     bytes: Counters,
+    pruned: prune::Pruned,
     streams_opened: Counters,
     streams_agreed: Counters,
     streams_closed: Counters,
@@ -129,6 +131,7 @@ impl Meters {
             gates: gate::Gates::new(sink, stack),
             resolutions: resolver::instruments(sink, stack, &QUICK),
             bytes: transport_bytes(sink, &sets.transport),
+            pruned: prune::Pruned::new(sink),
             streams_opened,
             streams_agreed,
             streams_closed,

@@ -138,7 +138,7 @@ impl Inner {
     ) -> Result<Permit, AttemptError> {
         let limit = |limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit));
         let permit = match role {
-            Role::Dialer => self.permits.outbound(),
+            Role::Dialer => self.permits.outbound(expected.is_some_and(|peer| self.is_reserved(peer))),
             Role::Listener => self.permits.inbound_now(),
         };
         let mut permit = permit.map_err(limit)?;

@@ -10,7 +10,12 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{
-    CloseReason, Code, PeerId, gate::Checkpoint, muxer::Muxed, resources::LimitExceeded, security::Role,
+    CloseReason, Code, PeerId,
+    gate::Checkpoint,
+    muxer::Muxed,
+    resources::LimitExceeded,
+    security::Role,
+    tags::{CommonTags, TagInfo},
 };
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
@@ -45,14 +50,25 @@ impl Inner {
         Ok(SwarmConn(shared))
     }
 
-    /// The gates' word on a connection that is ready, and the resource manager's on its peer.
+    /// Whether there is a place for its peer; the gates' word on a connection that is ready, and the resource manager's on
+    /// its peer.
     fn consent(&self, established: &mut Established) -> Result<(), (Code, AttemptError)> {
         let Established { info, permit, .. } = established;
+        let full = |limit| (Code::RESOURCE_LIMIT, AttemptError::new(Stage::Gate, "", Cause::Limit(limit)));
+        self.permits.settle(permit, info.role, self.is_reserved(&info.peer)).map_err(full)?;
         let point = Checkpoint::Ready { role: info.role, peer: &info.peer, remote: &info.remote };
         self.ask(&point, permit.seat()).map_err(|denied| (denied.close_code(), denied))?;
         permit.set_peer(&info.peer).map_err(|limit| {
             (Code::RESOURCE_LIMIT, AttemptError::new(Stage::Gate, self.resources_name(), Cause::Limit(limit)))
         })
+    }
+
+    /// Whether a peer may take a place of `[swarm] protected_reserve`.
+    pub(crate) fn is_reserved(&self, peer: &PeerId) -> bool {
+        let of_reserve = |info: TagInfo| {
+            !info.protected_by.is_empty() || info.tags.keys().any(|tag| CommonTags::outlives_connection(tag))
+        };
+        self.tags.info(peer).is_some_and(of_reserve)
     }
 
     /// Puts the connection into the table, under the limit for its peer.

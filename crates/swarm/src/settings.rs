@@ -1,5 +1,6 @@
 //! The swarm's own table, `[swarm]`.
 
+use crate::size::SizeOrNever;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 /// The shortest time after which a connection may count as idle or dead.
 const MIN_LIFE: Duration = Duration::from_secs(1);
+/// The least memory that may count as an emergency.
+const MIN_MEMORY: u64 = 1 << 20;
 
 /// Keys of `[swarm]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,9 +21,14 @@ pub struct Settings {
     /// Connections in total, both directions; more inbound ones wait in the listener's queue.
     #[schemars(extend("reload" = "restart"))]
     pub max_connections: u32,
-    /// Of these, so many are kept for dials, a quarter at most: peers that connect cannot keep this node from dialling.
+    /// Of these, so many are kept for dials, a quarter at most: peers that connect cannot keep this node from dialling. As
+    /// many of the peers that it dialled, those connected for longest, are never pruned.
     #[schemars(extend("reload" = "restart"))]
     pub outbound_reserve: u32,
+    /// Of `max_connections`, so many are kept for peers that are protected or tagged `bootstrap` or `keep-alive…`, an eighth
+    /// at most: these are dialled, and let in, when all other places are taken.
+    #[schemars(extend("reload" = "restart"))]
+    pub protected_reserve: u32,
     /// Inbound connections that may be in their handshake at once; more wait in the listener's queue.
     #[schemars(extend("reload" = "restart"))]
     pub max_pending_inbound: u32,
@@ -52,6 +60,10 @@ pub struct Settings {
     pub dead_after: DurationOrNever,
     /// How long a connection that is being closed may take to send what was written.
     pub close_timeout: DurationText,
+    /// Memory of the process above which connections are closed down to the pruner's low mark, also those in use. It is
+    /// looked at every 10 s.
+    #[schemars(extend("reload" = "restart"))]
+    pub emergency_memory: SizeOrNever,
     /// How long a peer without a connection keeps its tags; not those that ask to be kept connected, nor its
     /// protections, which stay.
     pub tag_grace: DurationOrNever,
@@ -65,6 +77,7 @@ impl Default for Settings {
         Self {
             max_connections: 1024,
             outbound_reserve: 16,
+            protected_reserve: 8,
             max_pending_inbound: 64,
             max_connections_per_peer: 3,
             max_inbound_streams: 256,
@@ -76,6 +89,7 @@ impl Default for Settings {
             idle_timeout: DurationOrNever::NEVER,
             dead_after: DurationOrNever::secs(90),
             close_timeout: DurationText::secs(1),
+            emergency_memory: SizeOrNever::NEVER,
             tag_grace: DurationOrNever::secs(60),
             persist_tags: false,
         }
@@ -117,7 +131,15 @@ impl PluginConfig for Settings {
         ] {
             problems.range(key, value.into(), 1..=1_000_000);
         }
-        problems.range("outbound_reserve", self.outbound_reserve.into(), 0..=1_000_000);
+        for (key, value) in
+            [("outbound_reserve", self.outbound_reserve), ("protected_reserve", self.protected_reserve)]
+        {
+            problems.range(key, value.into(), 0..=1_000_000);
+        }
+        if let Some(bytes) = self.emergency_memory.0.filter(|bytes| *bytes < MIN_MEMORY) {
+            let problem = format!("{} is less than a node needs", SizeOrNever(Some(bytes)));
+            problems.add("emergency_memory", problem, "allowed: 1MiB and more, or \"never\"");
+        }
         for (key, value) in [
             ("upgrade_timeout", self.upgrade_timeout),
             ("stream_timeout", self.stream_timeout),
@@ -145,5 +167,30 @@ impl PluginConfig for Settings {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserves_and_memory_have_bounds() {
+        let settings = Settings {
+            outbound_reserve: 1_000_001,
+            protected_reserve: 2_000_000,
+            emergency_memory: SizeOrNever(Some(64 << 10)),
+            ..Settings::default()
+        };
+        assert_eq!(
+            settings.check().unwrap_err().to_string(),
+            "3 problems in the configuration:\n  \
+             1. swarm.outbound_reserve: 1000001 is out of range [default]\n    \
+             allowed: 0 to 1000000\n  \
+             2. swarm.protected_reserve: 2000000 is out of range [default]\n    \
+             allowed: 0 to 1000000\n  \
+             3. swarm.emergency_memory: 64KiB is less than a node needs [default]\n    \
+             allowed: 1MiB and more, or \"never\""
+        );
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     live::{Assembled, Live},
     meters::Meters,
     permits::Permits,
+    prune::Pruning,
     services::Services,
     settings::Settings,
     stack::Stack,
@@ -27,7 +28,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        atomic::{AtomicU64, AtomicUsize},
     },
 };
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -73,7 +74,7 @@ pub(crate) struct Inner {
     /// Held during a reload.
     pub(crate) reloading: Arc<tokio::sync::Mutex<()>>,
     pub(crate) next_id: AtomicU64,
-    pub(crate) pruning: AtomicBool,
+    pub(crate) pruning: Pruning,
 }
 
 impl Swarm {

@@ -93,6 +93,7 @@ impl Outbound {
             let len = buf.len().min(self.body as usize);
             let n = ready!(write_some(cx, io, buf.get(..len).unwrap_or(buf)))?;
             (self.unflushed, self.progress) = (true, true);
+            shared.note_taken(n);
             self.body = self.body.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
             if self.body == 0 {
                 self.gather_injected();

@@ -1,18 +1,21 @@
 //! `watermark`: above the high mark, closes down to the low one.
 //!
-//! The least valuable go first. Among equals the newest go first: whoever floods a node with fresh
-//! connections then pushes out its own, and not those that have served for hours. The grace period keeps that
-//! rule from closing every connection at birth.
+//! The least valuable go first: those that nobody has tagged, then by the sum of their tags, at rest before in use,
+//! inbound before outbound, and the newest first. The newest, and not the oldest: whoever floods a node with fresh
+//! connections then pushes out its own, and not those that have served for hours. Streams that a peer opens count up to
+//! the weight of one tag, and more of them say no more. The grace period keeps the rule from closing every connection
+//! at birth.
 
+use super::order::{check_marks, marks, victim, worth};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     PluginConfig, Problems,
     config::DurationText,
-    pruner::{Marks, PruneCandidate, Pruner, Snapshot, Victim},
+    pruner::{Marks, Pruner, Snapshot, Victim},
     register_pruner,
 };
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 register_pruner! {
     name: "watermark",
@@ -46,13 +49,7 @@ impl PluginConfig for Config {
     const FILE: &'static str = file!();
 
     fn validate(&self, problems: &mut Problems) {
-        if self.low == 0 {
-            problems.add("low", "0 would close every connection", "allowed: 1 or more");
-        }
-        if self.high < self.low {
-            let help = format!("allowed: {} or more, or lower `low`", self.low);
-            problems.add("high", format!("{} is below `low`, which is {}", self.high, self.low), help);
-        }
+        check_marks(self.low, self.high, problems);
     }
 }
 
@@ -66,17 +63,15 @@ impl Watermark {
     /// A pruner with validated marks.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mark = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        let (low, high) = (mark(config.low), mark(config.high));
-        Self { marks: Marks { low, high, grace: config.grace.0, silence: config.silence.0 } }
+        Self { marks: marks(config.low, config.high, config.grace, config.silence) }
     }
 }
 
 impl Pruner for Watermark {
     fn rank(&self, snapshot: &Snapshot) -> Vec<Victim> {
         let mut candidates: Vec<_> = snapshot.connections.iter().collect();
-        candidates.sort_unstable_by_key(|c| order(c));
-        candidates.into_iter().map(victim).collect()
+        candidates.sort_unstable_by_key(|c| worth(c));
+        candidates.into_iter().map(|c| victim(c, None)).collect()
     }
 
     fn marks(&self) -> Marks {
@@ -84,27 +79,13 @@ impl Pruner for Watermark {
     }
 }
 
-/// Sorts the least valuable first: by the peer's value, idle before busy, inbound before outbound, newest
-/// first. The id makes the order total.
-fn order(candidate: &PruneCandidate) -> (i64, bool, bool, Duration, Reverse<u64>) {
-    let connection = &candidate.connection;
-    (candidate.value, connection.busy > 0, candidate.outbound(), connection.age, Reverse(connection.id))
-}
-
-fn victim(candidate: &PruneCandidate) -> Victim {
-    let score = vec![
-        ("value", candidate.value.to_string()),
-        ("streams in use", candidate.connection.busy.to_string()),
-        ("direction", candidate.connection.role.to_string()),
-        ("age", format!("{} s", candidate.age().as_secs())),
-    ];
-    Victim::new(candidate.connection.id, score)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skep_api::{PeerId, security::Role, selector::ConnectionView};
+    use skep_api::{
+        PeerId, pruner::PruneCandidate, security::Role, selector::ConnectionView, tags::CommonTags,
+    };
+    use std::time::Duration;
 
     fn candidate(id: u64) -> PruneCandidate {
         let remote = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
@@ -115,14 +96,19 @@ mod tests {
 
     #[test]
     fn the_least_valuable_go_first() {
-        let mut snapshot: Vec<_> = (0..6).map(candidate).collect();
+        let mut snapshot: Vec<_> = (0..9).map(candidate).collect();
         snapshot[0].value = 5;
         snapshot[1].connection.busy = 1;
         snapshot[2].connection.role = Role::Dialer;
         snapshot[3].connection.age = Duration::from_secs(1_000);
         snapshot[4].connection.age = Duration::from_secs(70);
         snapshot[5].value = -1;
+        // Its own streams are no tag, a tag of value 0 is one.
+        let tags = |tag: &str, value| Arc::new([(tag.to_string(), value)].into());
+        (snapshot[6].tags, snapshot[6].value) = (tags(CommonTags::ACTIVE_STREAMS, 4), 4);
+        (snapshot[7].tags, snapshot[7].value) = (tags(CommonTags::DHT, 0), 0);
+        (snapshot[8].tags, snapshot[8].value) = (tags(CommonTags::DHT, -3), -3);
         let victims = Watermark::new(&Config::default()).rank(&Snapshot::new(snapshot, 5, 10));
-        assert_eq!(victims.iter().map(|v| v.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
+        assert_eq!(victims.iter().map(|v| v.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 6, 0, 8, 7]);
     }
 }

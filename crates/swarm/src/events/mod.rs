@@ -7,8 +7,10 @@ pub use notifee::{Notifee, Registration};
 pub(crate) use queue::Subscribers;
 pub use queue::{EventKinds, Events};
 
-use crate::{error::AttemptError, swarm::Swarm};
-use skep_api::{CloseReason, Multiaddr, PeerId, security::Role, transport::TransportError};
+use crate::{error::AttemptError, prune::PruneReason, swarm::Swarm};
+use skep_api::{
+    CloseReason, Multiaddr, PeerId, pruner::ScorePart, security::Role, transport::TransportError,
+};
 use std::sync::Arc;
 
 /// Something that happened. Cheap to clone.
@@ -37,6 +39,17 @@ pub enum Event {
         peer: PeerId,
         /// Why.
         reason: CloseReason,
+    },
+    /// A connection is closed, as there are too many. Comes before its end does.
+    Pruned {
+        /// The connection.
+        id: u64,
+        /// The peer.
+        peer: PeerId,
+        /// What the pruner made its rank of.
+        score: Vec<ScorePart>,
+        /// Why any has to go.
+        reason: PruneReason,
     },
     /// How well a peer can be reached has changed, over all of its connections.
     Connectedness {
@@ -104,6 +117,7 @@ impl Event {
         match self {
             Self::Connected { .. }
             | Self::Disconnected { .. }
+            | Self::Pruned { .. }
             | Self::Connectedness { .. }
             | Self::InboundFailed { .. } => EventKinds::CONNECTIONS,
             Self::StreamOpened(_) | Self::StreamClosed(_) => EventKinds::STREAMS,

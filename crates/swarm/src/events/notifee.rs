@@ -92,6 +92,6 @@ async fn call(notifee: &dyn Notifee, swarm: &Swarm, event: Event) {
         Event::ListenerClosed { addr, .. } | Event::AddressExpired(addr) => {
             notifee.listen_close(swarm, addr).await
         }
-        Event::Connectedness { .. } | Event::InboundFailed { .. } => {}
+        Event::Connectedness { .. } | Event::InboundFailed { .. } | Event::Pruned { .. } => {}
     }
 }

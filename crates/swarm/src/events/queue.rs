@@ -19,7 +19,7 @@ const QUEUE: usize = 1024;
 pub struct EventKinds(u8);
 
 impl EventKinds {
-    /// Connections, inbound failures and connectedness.
+    /// Connections, those that are pruned, inbound failures and connectedness.
     pub const CONNECTIONS: Self = Self(1);
     /// Listeners and their addresses.
     pub const LISTENERS: Self = Self(2);

@@ -25,7 +25,7 @@ pub(crate) async fn connect(
     let attempt = async {
         let mut permit = node
             .permits
-            .outbound()
+            .outbound(expected.is_some_and(|peer| node.is_reserved(&peer)))
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
         let mut request = ConnectionRequest::new(Role::Dialer, target.addr());
         request.expected = expected.as_ref();

@@ -31,6 +31,9 @@ impl StreamGuard {
         if entry.role == Role::Dialer {
             self.conn.streams.opened.fetch_add(1, Ordering::Relaxed);
         }
+        if keeps_alive {
+            self.conn.streams.of_use.store(true, Ordering::Relaxed);
+        }
         match (entry.keeps_alive, keeps_alive) {
             (false, true) => drop(self.conn.streams.busy.fetch_add(1, Ordering::AcqRel)),
             (true, false) => self.conn.no_longer_busy(),

@@ -17,7 +17,7 @@ use skep_api::{
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Streams {
     /// Open streams of protocols that keep the connection alive.
     busy: AtomicUsize,
     quiet: Notify,
+    /// Whether a stream was ever among the busy ones, with its protocol agreed on.
+    of_use: AtomicBool,
     opened: AtomicU64,
     failed: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Streams {
             max_inbound,
             busy: AtomicUsize::new(0),
             quiet: Notify::new(),
+            of_use: AtomicBool::new(false),
             opened: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -143,6 +146,11 @@ impl Streams {
     /// The streams that keep the connection alive.
     pub(crate) fn num_busy(&self) -> usize {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Whether a stream has ever kept the connection alive.
+    pub(crate) fn was_of_use(&self) -> bool {
+        self.of_use.load(Ordering::Relaxed)
     }
 
     /// Waits until no stream keeps the connection alive.
@@ -214,6 +222,17 @@ impl Shared {
             self.begin_close(reason.clone());
         }
         idle
+    }
+
+    /// Begins to close a connection that there are too many of; one with streams in use only if that is no obstacle. Under
+    /// the lock that streams come in by, so that none of them is lost to it.
+    pub(crate) fn close_for_pruning(&self, reason: &CloseReason, may_cut: bool) -> bool {
+        let entering = self.streams.lock();
+        let goes = !entering.closed && self.closing().is_none() && (may_cut || !self.streams.busy());
+        if goes {
+            self.begin_close(reason.clone());
+        }
+        goes
     }
 
     /// Counts a lease.
