@@ -186,7 +186,7 @@ async fn a_client_asks_as_often_as_it_likes_and_mistakes_do_not_end_it() {
         assert!(answer["advice"].is_string());
     }
     let unknown = client.ask(r#"{"command":"stat"}"#).await;
-    assert_eq!(unknown["advice"], "known here: backoff.list, backoff.clear, reload, status");
+    assert_eq!(unknown["advice"], "known here: backoff.list, backoff.clear, prune, reload, status");
     assert_eq!(client.ask(LIST).await["ok"], true);
     assert_eq!(
         client.ask(r#"{"command":"backoff.clear","what":"all"}"#).await,

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// Look at what a running node does not dial because it failed, or let it forget that.
     #[command(subcommand)]
     Backoff(BackoffCommand),
+    /// Close connections of a running node down to its pruner's low mark, or show which would go, and why.
+    Prune(PruneArgs),
     /// Have a running node read its configuration again; connections stay. So does SIGHUP.
     Reload(ReloadArgs),
     /// List the plugins that this program has.
@@ -171,6 +173,18 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     pub effective_config: bool,
     /// Entries of each list, at most 10000. The totals count all.
+    #[arg(long, value_name = "N", default_value_t = skep::control::SOME_ENTRIES)]
+    pub max: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Close nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Peers to list, at most 10000.
     #[arg(long, value_name = "N", default_value_t = skep::control::SOME_ENTRIES)]
     pub max: u32,
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod key;
 pub(crate) mod log;
 mod ping;
+mod prune;
 mod reload;
 mod run;
 mod signals;
@@ -92,6 +93,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Dial(args) => dial::run(&args, &cx).await,
         Command::Status(args) => status::run(&args, &cx).await,
         Command::Backoff(command) => backoff::run(&command, &cx).await,
+        Command::Prune(args) => prune::run(&args, &cx).await,
         Command::Reload(args) => reload::run(&args, &cx).await,
         Command::Plugins => inspect::plugins(&cx),
         Command::Check => inspect::check(&cx),

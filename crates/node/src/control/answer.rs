@@ -3,7 +3,7 @@
 use super::{
     backoff,
     protocol::{Accepted, MAX_ENTRIES, Refusal, Request},
-    reload,
+    prune, reload,
     status::{self, About},
 };
 use serde::Serialize;
@@ -15,6 +15,7 @@ use skep_swarm::{ReloadOptions, Swarm};
 enum Answer {
     BackoffList(backoff::List),
     BackoffClear(backoff::Cleared),
+    Prune(Box<prune::Pruned>),
     Reload(Box<reload::Reloaded>),
     Status(Box<status::Status>),
 }
@@ -37,6 +38,10 @@ async fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Ans
         Request::BackoffClear { what, value } => {
             Answer::BackoffClear(backoff::clear(node, *what, value.as_deref())?)
         }
+        Request::Prune { dry_run, max } => {
+            let pruned = prune::prune(node, *dry_run, most(*max)).await?;
+            Answer::Prune(Box::new(pruned))
+        }
         Request::Reload { dry_run, recheck } => {
             let Some(source) = &about.source else {
                 let error = "this node does not know where its configuration came from";
@@ -47,11 +52,15 @@ async fn carry_out(request: &Request, node: &Swarm, about: &About) -> Result<Ans
             Answer::Reload(Box::new(report.into()))
         }
         Request::Status { max, streams, config } => {
-            let max = usize::try_from((*max).min(MAX_ENTRIES)).unwrap_or_default();
-            let wanted = status::Wanted { max, streams: *streams, config: *config };
+            let wanted = status::Wanted { max: most(*max), streams: *streams, config: *config };
             Answer::Status(Box::new(status::status(node, about, wanted)))
         }
     })
+}
+
+/// Entries of a list, as many as there may be.
+fn most(asked: u32) -> usize {
+    usize::try_from(asked.min(MAX_ENTRIES)).unwrap_or_default()
 }
 
 /// The line of a refusal.

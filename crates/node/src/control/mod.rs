@@ -13,6 +13,7 @@ mod error;
 #[cfg(unix)]
 mod line;
 mod protocol;
+pub mod prune;
 pub mod reload;
 #[cfg(unix)]
 mod server;

@@ -21,6 +21,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// Closes connections down to the pruner's low mark: [`prune::Pruned`](super::prune::Pruned).
+    #[serde(rename = "prune")]
+    Prune {
+        /// Close nothing, and show what would go.
+        #[serde(default)]
+        dry_run: bool,
+        /// Peers to list; 256 unless said otherwise, and 10,000 at most.
+        #[serde(default = "some_entries")]
+        max: u32,
+    },
     /// Reads the configuration again and goes on with it: [`reload::Reloaded`](super::reload::Reloaded).
     #[serde(rename = "reload")]
     Reload {
@@ -91,9 +101,10 @@ pub struct Refusal {
 }
 
 /// The commands, each with an example.
-pub(super) const COMMANDS: [(&str, &str); 4] = [
+pub(super) const COMMANDS: [(&str, &str); 5] = [
     ("backoff.list", r#"{"command":"backoff.list"}"#),
     ("backoff.clear", r#"{"command":"backoff.clear","what":"peer","value":"12D3Koo…"}, or "what":"all""#),
+    ("prune", r#"{"command":"prune","dry_run":true}, or with "max":1000"#),
     ("reload", r#"{"command":"reload"}, or with "dry_run":true, "recheck":true"#),
     ("status", r#"{"command":"status"}, or with "max":1000, "streams":true, "config":true"#),
 ];
@@ -164,7 +175,7 @@ mod tests {
     fn an_unknown_command_is_told_the_known_ones() {
         let (error, advice) = refused(r#"{"command":"backoff.\u001blist"}"#);
         assert_eq!(error, "unknown command \"backoff.\\u{1b}list\"");
-        assert_eq!(advice, "known here: backoff.list, backoff.clear, reload, status");
+        assert_eq!(advice, "known here: backoff.list, backoff.clear, prune, reload, status");
     }
 
     #[test]
