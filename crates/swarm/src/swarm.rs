@@ -5,7 +5,7 @@ use crate::{
     dial::{DialOptions, DialSettings, DialState, Dialed, Dialer, Forget, Target},
     error::{DialError, ListenError},
     events::{Event, Subscribers},
-    gates::{Counted, GateInfo},
+    gates::Counted,
     handlers::Handlers,
     listen::{Bound, ListenOutcome, ListenerInfo},
     live::{Assembled, Live},
@@ -20,7 +20,7 @@ use crate::{
     tasks::Tasks,
 };
 use skep_api::{
-    BuildCx, Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, gate::Gate, metrics::Sink,
+    BuildCx, Code, Multiaddr, NodeView, PeerId, PublicKey, context::NodeIdentity, metrics::Sink,
     peerstore::PeerStore, protocol::ProtocolHandler,
 };
 use std::{
@@ -94,18 +94,6 @@ impl Swarm {
     #[must_use]
     pub fn stack(&self) -> Arc<Stack> {
         Arc::clone(&self.0.live().given)
-    }
-
-    /// The gates in their order, with what they have said.
-    #[must_use]
-    pub fn gates(&self) -> Vec<GateInfo> {
-        self.0.live().gates.infos()
-    }
-
-    /// A gate of the node, for whoever knows its type: to change its rules, say. A reload may put another in its place.
-    #[must_use]
-    pub fn gate<T: Gate>(&self, name: &str) -> Option<Arc<T>> {
-        self.0.live().gates.object(name)?.downcast().ok()
     }
 
     /// Binds an address. Returns the addresses that can be dialled: port resolved, wildcard expanded.

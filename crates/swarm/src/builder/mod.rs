@@ -1,38 +1,27 @@
 //! Composing a node by hand: trait objects in, a running swarm out. No profile is needed.
 
+mod error;
+mod layers;
+
+pub use error::BuildError;
+
 use crate::{
     assemble::Assembly,
     dial::{DialSettings, Dialer, RetryConfig},
     gates::GateChain,
-    handlers::{HandlerError, Handlers},
+    handlers::Handlers,
     live::{Assembled, Live},
     meters::{self, Meters},
     permits::Permits,
     prune::{self, Pruning},
     services::Services,
     settings::Settings,
-    stack::{Named, Stack},
+    stack::Stack,
     swarm::{Inner, Swarm},
     tags::TagStore,
     tasks::Tasks,
 };
-use skep_api::{
-    BuildCx, ConfigErrors, Keypair,
-    gate::Gate,
-    metrics::Sink,
-    muxer::Muxer,
-    peerstore::{PeerStore, PeerStoreError},
-    protocol::ProtocolHandler,
-    pruner::Pruner,
-    random::Random,
-    ranker::DialRanker,
-    resolver::Resolver,
-    resources::ResourceManager,
-    security::Upgrader,
-    selector::ConnectionSelector,
-    service::Service,
-    transport::Transport,
-};
+use skep_api::{BuildCx, Keypair, metrics::Sink, random::Random};
 use std::sync::{
     Arc, Mutex, RwLock,
     atomic::{AtomicU64, AtomicUsize},
@@ -50,30 +39,6 @@ pub struct SwarmBuilder {
     retry: RetryConfig,
     handler_runtime: Option<Handle>,
     assembled: Option<Assembled>,
-}
-
-/// A stack that cannot carry a connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// No transport at all.
-    #[error("the node has no transport; add one with `.transport(name, object)`")]
-    NoTransport,
-    /// A transport gives raw links, but nothing secures them.
-    #[error("transport `{0}` needs a security upgrade; add one with `.security(name, object)`")]
-    NoSecurity(String),
-    /// A transport gives raw links, but nothing multiplexes them.
-    #[error("transport `{0}` needs a muxer; add one with `.muxer(name, object)`")]
-    NoMuxer(String),
-    /// The swarm's settings contradict themselves, or leave no room for anything.
-    #[error(transparent)]
-    Settings(#[from] ConfigErrors),
-    /// The peer store cannot be used.
-    #[error("peer store `{0}`")]
-    PeerStore(String, #[source] PeerStoreError),
-    /// Two handlers for one protocol, or an id that cannot be.
-    #[error(transparent)]
-    Handler(#[from] HandlerError),
 }
 
 impl SwarmBuilder {
@@ -154,76 +119,6 @@ impl SwarmBuilder {
         self
     }
 
-    /// Adds a transport, after those added before.
-    #[must_use]
-    pub fn transport(mut self, name: &str, object: Arc<dyn Transport>) -> Self {
-        self.stack.transports.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Adds a security upgrade; the first is preferred.
-    #[must_use]
-    pub fn security(mut self, name: &str, object: Arc<dyn Upgrader>) -> Self {
-        self.stack.security.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Adds a muxer; the first is preferred.
-    #[must_use]
-    pub fn muxer(mut self, name: &str, object: Arc<dyn Muxer>) -> Self {
-        self.stack.muxers.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Adds a gate, asked after those added before.
-    #[must_use]
-    pub fn gate(mut self, name: &str, object: Arc<dyn Gate>) -> Self {
-        self.stack.gates.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the pruner.
-    #[must_use]
-    pub fn pruner(mut self, name: &str, object: Arc<dyn Pruner>) -> Self {
-        self.stack.pruner = Some(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the resolver.
-    #[must_use]
-    pub fn resolver(mut self, name: &str, object: Arc<dyn Resolver>) -> Self {
-        self.stack.resolver = Some(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the ranker.
-    #[must_use]
-    pub fn ranker(mut self, name: &str, object: Arc<dyn DialRanker>) -> Self {
-        self.stack.ranker = Some(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the peer store.
-    #[must_use]
-    pub fn peerstore(mut self, name: &str, object: Arc<dyn PeerStore>) -> Self {
-        self.stack.peerstore = Some(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the connection selector.
-    #[must_use]
-    pub fn selector(mut self, name: &str, object: Arc<dyn ConnectionSelector>) -> Self {
-        self.stack.selector = Some(Named::new(name, "", object));
-        self
-    }
-
-    /// Sets the resource manager.
-    #[must_use]
-    pub fn resources(mut self, name: &str, object: Arc<dyn ResourceManager>) -> Self {
-        self.stack.resources = Some(Named::new(name, "", object));
-        self
-    }
-
     /// Runs protocol handlers, and notifees, on a runtime of their own. One that blocks its thread then holds up others of
     /// these at most, never the node: connections, handshakes, and what only watches a connection, such as ping
     /// ([`ProtocolHandler::keeps_alive`] is false), stay where they are. It costs the threads, and one thread waking
@@ -234,34 +129,13 @@ impl SwarmBuilder {
         self
     }
 
-    /// Adds a protocol handler.
-    #[must_use]
-    pub fn protocol(mut self, name: &str, object: Arc<dyn ProtocolHandler>) -> Self {
-        self.stack.protocols.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Adds a service. It runs from the start of the node.
-    #[must_use]
-    pub fn service(mut self, name: &str, object: Arc<dyn Service>) -> Self {
-        self.stack.services.push(Named::new(name, "", object));
-        self
-    }
-
-    /// Has a gate asked and counted only: its denials have no effect.
-    #[must_use]
-    pub fn shadow_gate(mut self, name: &str) -> Self {
-        self.stack.shadow_gates.push(name.into());
-        self
-    }
-
     /// Starts the node, on the runtime that this is called on. It binds nothing by itself, and dials what its services
     /// want. A persistent peer store reads its file here.
     ///
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
     pub fn build(self) -> Result<Swarm, BuildError> {
-        check(&self.stack)?;
+        error::check(&self.stack)?;
         self.settings.check()?;
         self.settings.check_store(self.stack.peerstore.is_some())?;
         if let Some(store) = &self.stack.peerstore {
@@ -331,19 +205,4 @@ pub(crate) fn live(stack: Stack, settings: Arc<Settings>, meters: &Meters, befor
     meters.decorate(&mut stack);
     let gates = GateChain::new(&stack, |gate| meters.gate(gate), before.map(|live| &*live.gates));
     Live { given, stack: Arc::new(stack), settings, gates: Arc::new(gates) }
-}
-
-fn check(stack: &Stack) -> Result<(), BuildError> {
-    if stack.transports.is_empty() {
-        return Err(BuildError::NoTransport);
-    }
-    for transport in stack.transports.iter().filter(|t| !t.object.capabilities().muxed) {
-        if stack.security.is_empty() {
-            return Err(BuildError::NoSecurity(transport.name.clone()));
-        }
-        if stack.muxers.is_empty() {
-            return Err(BuildError::NoMuxer(transport.name.clone()));
-        }
-    }
-    Ok(())
 }
