@@ -8,13 +8,14 @@
 
 use std::{fs, path::PathBuf};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "ARCHITECTURE.md",
     "README.md",
     "CONTRIBUTING.md",
     "docs/configuration.md",
     "docs/metrics.md",
     "docs/plugins.md",
+    "docs/policies.md",
 ];
 
 fn root() -> PathBuf {

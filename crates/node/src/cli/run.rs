@@ -140,8 +140,9 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
         vec![format!("{} {} · profile {}", heading("skep"), env!("CARGO_PKG_VERSION"), profile.name())];
     lines.push(format!("\n{}   {}", heading("peer id"), swarm.peer_id()));
     lines.push(format!("\n{}", heading("layers")));
+    let width = layers.iter().map(|(_, name, _)| name.chars().count()).max().unwrap_or_default().max(12);
     lines.extend(
-        layers.iter().map(|(layer, name, krate)| format!("  {layer:<10} {name:<12} {}", faint(krate))),
+        layers.iter().map(|(layer, name, krate)| format!("  {layer:<10} {name:<width$} {}", faint(krate))),
     );
     lines.push(format!("\n{}", heading("listening on")));
     lines.extend(addrs.iter().map(|addr| format!("  {addr}")));
@@ -168,7 +169,8 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines.extend(stack.transports.iter().map(|p| ("transport", p.name.clone(), p.krate)));
     lines.extend(stack.security.iter().map(|p| ("security", p.name.clone(), p.krate)));
     lines.extend(stack.muxers.iter().map(|p| ("muxer", p.name.clone(), p.krate)));
-    lines.extend(stack.gates.iter().map(|p| ("gate", p.name.clone(), p.krate)));
+    let shadow = |name: &String| if stack.shadow_gates.contains(name) { " (shadow)" } else { "" };
+    lines.extend(stack.gates.iter().map(|p| ("gate", format!("{}{}", p.name, shadow(&p.name)), p.krate)));
     lines.extend(stack.pruner.iter().map(|p| ("pruner", p.name.clone(), p.krate)));
     lines.extend(stack.resolver.iter().map(|p| ("resolver", p.name.clone(), p.krate)));
     lines.extend(stack.ranker.iter().map(|p| ("ranker", p.name.clone(), p.krate)));
