@@ -157,7 +157,7 @@ impl Permits {
 
     /// A permit for a dial, or the limit that is in the way. One of a peer of the reserve may be on a kept place.
     pub(crate) fn outbound(&self, reserved: bool) -> Result<Permit, LimitExceeded> {
-        let kept = || self.kept.take().filter(|_| reserved);
+        let kept = || reserved.then(|| self.kept.take()).flatten();
         let place = match self.ordinary.take() {
             Some(connection) => Place::Ordinary { _connection: connection, _inbound: None },
             None => match kept() {
