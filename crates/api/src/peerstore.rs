@@ -19,6 +19,8 @@ use tokio::sync::mpsc;
 /// * A6. A key is kept only if it is the key of that peer id.
 /// * A7. A record replaces one with a lower sequence number, and never one with a higher one.
 /// * A8. A subscriber gets every address that is new to the peer once, and one that does not read holds up nobody.
+/// * A9. A subscriber to discoveries gets a peer once each time it comes to have an address and had none, and one that
+///   does not read holds up nobody. A store that cannot tell ends the subscription at once.
 #[async_trait]
 pub trait PeerStore: fmt::Debug + Send + Sync + 'static {
     /// Opens what the store keeps its data in. Called once, before the node starts; may block on I/O.

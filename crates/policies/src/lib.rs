@@ -7,3 +7,4 @@ pub mod ranker;
 pub mod resolver;
 pub mod resources;
 pub mod selector;
+pub mod service;

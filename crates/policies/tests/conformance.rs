@@ -99,6 +99,16 @@ mod redb {
     skep_testkit::peerstore_suite!(skep_policies::peerstore::redb::PLUGIN, (super::SMALL_PEERSTORE, "path"));
 }
 
+mod auto_connect {
+    skep_testkit::plugin_suite!(skep_policies::service::auto_connect::PLUGIN);
+    skep_testkit::service_suite!(skep_policies::service::auto_connect::PLUGIN, "target = 4");
+}
+
+mod reconnect {
+    skep_testkit::plugin_suite!(skep_policies::service::reconnect::PLUGIN);
+    skep_testkit::service_suite!(skep_policies::service::reconnect::PLUGIN, "");
+}
+
 mod scoped {
     skep_testkit::plugin_suite!(skep_policies::resources::scoped::PLUGIN);
     skep_testkit::resources_suite!(

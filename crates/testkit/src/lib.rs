@@ -3,6 +3,7 @@
 pub mod cx;
 pub mod duplex;
 pub mod harness;
+pub mod node;
 pub mod suite;
 
 pub use cx::{build_cx, build_cx_with};

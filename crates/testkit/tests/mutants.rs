@@ -3,14 +3,16 @@
 
 mod doubles;
 
-use doubles::{bent, muxer, peerstore, plugin, policy, ranker, resources, security, selector, transport};
+use doubles::{
+    bent, muxer, peerstore, plugin, policy, ranker, resources, security, selector, service, transport,
+};
 use skep_testkit::{
     DuplexConfig, Property,
     harness::Fixture,
     run_all,
     suite::{self, streams::Carries},
 };
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 /// Runs a suite and compares the names of the properties that fail.
 #[track_caller]
@@ -252,6 +254,25 @@ doubles! { gate_fails:
     gate_g4: policy::GateFault::NamesAreAllowedTheSecondTime => ["g4_a_name_is_judged_without_a_lookup"];
 }
 
+fn service_fails(fault: service::Fault, failing: &[&str]) {
+    let build = move || {
+        Arc::new(service::Keeper { fault, seen: Mutex::default() }) as Arc<dyn skep_api::service::Service>
+    };
+    let fixture = suite::service::Fixture::new(build);
+    expect(&suite::service::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { service_fails:
+    a_right_service: service::Fault::Nothing => [];
+    service_v0: service::Fault::ItNeedsAPeerStore => ["v0_a_node_with_nothing_is_survived"];
+    service_v1_dropped: service::Fault::DialsRunInTheNodesTasks => ["v1_dropping_run_ends_what_it_does"];
+    service_v1_end: service::Fault::TheEndIsUnexpected => ["v1_it_may_outlive_the_node"];
+    service_v2: service::Fault::EveryPeerIsReported => ["v2_a_report_on_many_peers_is_bounded"];
+    service_v3: service::Fault::OnlyWhatIsToldIsActedOn => ["v3_what_was_missed_is_found_all_the_same"];
+    service_v4: service::Fault::ATaskOfItsOwn => ["v4_tasks_run_in_the_nodes_scope"];
+    service_v5: service::Fault::TheReportIsAList => ["v5_the_report_is_an_object_or_null"];
+}
+
 fn pruner_fails(fault: policy::PrunerFault, failing: &[&str]) {
     let build = move || {
         Arc::new(policy::ByValue { fault, asked: AtomicUsize::new(0) }) as Arc<dyn skep_api::pruner::Pruner>
@@ -389,6 +410,13 @@ doubles! { peerstore_fails:
         => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
     peerstore_a8_endless: peerstore::Fault::QueuesAreEndless
         => ["a8_a_subscriber_that_does_not_read_holds_up_nobody"];
+    peerstore_a9_once: peerstore::Fault::EveryNewAddressIsADiscovery => ["a9_peers_are_discovered_once"];
+    peerstore_a9_records: peerstore::Fault::RecordsDiscoverNobody => ["a9_peers_are_discovered_once"];
+    peerstore_a9_full: peerstore::Fault::FullQueuesEndDiscoveries
+        => ["a9_discoveries_that_nobody_reads_hold_up_nobody"];
+    peerstore_a9_endless: peerstore::Fault::DiscoveriesAreEndless
+        => ["a9_discoveries_that_nobody_reads_hold_up_nobody"];
+    peerstore_that_cannot_tell: peerstore::Fault::DiscoveriesEndAtOnce => [];
     peerstore_suffix: peerstore::Fault::PeersStayAtTheEnd => ["addresses_are_kept_without_the_peer"];
     peerstore_foreign: peerstore::Fault::ForeignAddressesAreKept => ["addresses_are_kept_without_the_peer"];
     peerstore_protocols: peerstore::Fault::ProtocolsAreAdded => ["what_is_kept_comes_back"];

@@ -4,6 +4,7 @@
 //! An end is looked at once, so the work is spread over the calls that added the addresses.
 
 mod addrs;
+mod discoverers;
 mod entry;
 mod journal;
 mod subscribers;
@@ -13,6 +14,7 @@ pub(super) use entry::Entry;
 pub(super) use journal::{Journal, Pending};
 
 use super::limits::{CERTIFIED, Limits, MAX_RECORD_LEN};
+use discoverers::Discoverers;
 use skep_api::{
     Multiaddr, PeerId,
     peerstore::{KnownAddr, PeerStoreStats, Ttl},
@@ -39,6 +41,7 @@ pub(super) struct Index {
     addrs: usize,
     touches: u64,
     subscribers: Subscribers,
+    discoverers: Discoverers,
     /// What is not in a file yet, if there is one.
     journal: Option<Journal>,
 }
@@ -54,6 +57,7 @@ impl Index {
             addrs: 0,
             touches: 0,
             subscribers: Subscribers::default(),
+            discoverers: Discoverers::default(),
             journal,
         }
     }
@@ -137,6 +141,10 @@ impl Index {
         self.subscribers.add(peer)
     }
 
+    pub(super) fn discoveries(&mut self) -> mpsc::Receiver<PeerId> {
+        self.discoverers.add()
+    }
+
     /// Changes what is known of a peer, known or not, and touches it. Whether it is known afterwards.
     pub(super) fn change(&mut self, peer: &PeerId, now: Instant, change: impl FnOnce(&mut Entry)) -> bool {
         self.expire(now);
@@ -199,7 +207,9 @@ impl Index {
     fn hold(&mut self, peer: &PeerId, held: Vec<Held>, now: Instant, also: impl FnOnce(&mut Entry)) {
         let most = self.limits.addrs_per_peer;
         let mut new = Vec::new();
+        let mut had_none = false;
         self.change(peer, now, |entry| {
+            had_none = entry.addrs.len() == 0;
             also(entry);
             for held in held {
                 let addr = held.addr.clone();
@@ -211,6 +221,9 @@ impl Index {
         let entry = self.peers.get(peer);
         new.retain(|addr| entry.is_some_and(|entry| entry.addrs.contains(addr)));
         self.subscribers.tell(peer, &new);
+        if had_none && !new.is_empty() {
+            self.discoverers.tell(peer);
+        }
     }
 
     fn note(&mut self, peer: &PeerId) {

@@ -87,6 +87,10 @@ impl PeerStore for Indexed {
         self.read(|index, _| index.subscribe(peer))
     }
 
+    fn discoveries(&self) -> mpsc::Receiver<PeerId> {
+        self.read(|index, _| index.discoveries())
+    }
+
     fn put_record(&self, record: &SignedRecord) -> bool {
         self.change(|index, now| index.put_record(record, now))
     }

@@ -13,6 +13,7 @@ pub mod resolver;
 pub mod resources;
 pub mod security;
 pub mod selector;
+pub mod service;
 pub mod streams;
 pub mod transport;
 

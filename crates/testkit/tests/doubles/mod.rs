@@ -12,4 +12,5 @@ pub(crate) mod ranker;
 pub(crate) mod resources;
 pub(crate) mod security;
 pub(crate) mod selector;
+pub(crate) mod service;
 pub(crate) mod transport;

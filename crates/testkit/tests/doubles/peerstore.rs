@@ -38,6 +38,11 @@ pub(crate) enum Fault {
     OneSubscriberIsTold,
     FullQueuesRefuseAddresses,
     QueuesAreEndless,
+    EveryNewAddressIsADiscovery,
+    RecordsDiscoverNobody,
+    FullQueuesEndDiscoveries,
+    DiscoveriesAreEndless,
+    DiscoveriesEndAtOnce,
     PeersStayAtTheEnd,
     ForeignAddressesAreKept,
     ProtocolsAreAdded,
@@ -94,6 +99,7 @@ pub(crate) struct Shelf {
 struct State {
     peers: Peers,
     subscribers: Vec<(PeerId, mpsc::Sender<Multiaddr>)>,
+    discoverers: Vec<mpsc::Sender<PeerId>>,
 }
 
 impl Shelf {
@@ -160,6 +166,7 @@ impl Shelf {
     }
 
     fn hold(&self, peer: &PeerId, addrs: &[Multiaddr], ttl: Ttl, certified: bool) {
+        let mut had_none = self.addrs(peer).is_empty();
         for addr in addrs.iter().filter_map(|addr| self.own(peer, addr)) {
             let mut is_new = false;
             if self.is(Fault::FullQueuesRefuseAddresses) && self.is_full(peer) {
@@ -169,6 +176,24 @@ impl Shelf {
             if is_new || self.is(Fault::KnownAddressesAreToldAgain) {
                 self.tell(peer, &addr);
             }
+            if is_new && (had_none || self.is(Fault::EveryNewAddressIsADiscovery)) {
+                had_none = false;
+                self.discovered(peer, certified);
+            }
+        }
+    }
+
+    fn discovered(&self, peer: &PeerId, certified: bool) {
+        if certified && self.is(Fault::RecordsDiscoverNobody) {
+            return;
+        }
+        let full = |sender: &mpsc::Sender<PeerId>| sender.try_send(*peer).is_err();
+        let mut state = self.state();
+        state.discoverers.retain(|sender| !sender.is_closed());
+        if state.discoverers.iter().filter(|sender| full(sender)).count() > 0
+            && self.is(Fault::FullQueuesEndDiscoveries)
+        {
+            state.discoverers.clear();
         }
     }
 
@@ -249,6 +274,15 @@ impl PeerStore for Shelf {
         let room = if self.is(Fault::QueuesAreEndless) { 1_000_000 } else { 8 };
         let (sender, receiver) = mpsc::channel(room);
         self.state().subscribers.push((*peer, sender));
+        receiver
+    }
+
+    fn discoveries(&self) -> mpsc::Receiver<PeerId> {
+        let room = if self.is(Fault::DiscoveriesAreEndless) { 1_000_000 } else { 8 };
+        let (sender, receiver) = mpsc::channel(room);
+        if !self.is(Fault::DiscoveriesEndAtOnce) {
+            self.state().discoverers.push(sender);
+        }
         receiver
     }
 

@@ -1,4 +1,4 @@
-//! Peer stores: the obligations `A1` to `A8` of [`skep_api::peerstore`].
+//! Peer stores: the obligations `A1` to `A9` of [`skep_api::peerstore`].
 
 mod bounds;
 mod contents;
@@ -14,7 +14,10 @@ pub use contents::{
     a7_only_a_newer_record_is_kept, addresses_are_kept_without_the_peer, forgetting_leaves_nothing,
     peers_come_in_order, what_is_kept_comes_back,
 };
-pub use news::{a8_a_subscriber_that_does_not_read_holds_up_nobody, a8_new_addresses_are_told_once};
+pub use news::{
+    a8_a_subscriber_that_does_not_read_holds_up_nobody, a8_new_addresses_are_told_once,
+    a9_discoveries_that_nobody_reads_hold_up_nobody, a9_peers_are_discovered_once,
+};
 pub use place::Place;
 pub use times::{a2_an_address_ends_with_its_time, a3_a_reclass_may_shorten, a3_adding_again_never_shortens};
 
@@ -51,6 +54,8 @@ suite! { $
     a7_only_a_newer_record_is_kept,
     a8_new_addresses_are_told_once,
     a8_a_subscriber_that_does_not_read_holds_up_nobody,
+    a9_peers_are_discovered_once,
+    a9_discoveries_that_nobody_reads_hold_up_nobody,
     addresses_are_kept_without_the_peer,
     what_is_kept_comes_back,
     forgetting_leaves_nothing,
