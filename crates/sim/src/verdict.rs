@@ -1,0 +1,100 @@
+//! What is asked of the network, and whether it holds.
+
+use crate::{Plan, Sample, plan::ratio};
+use serde::Serialize;
+
+/// What came of a simulation. Equal for equal plans.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Figures {
+    /// What was simulated.
+    pub plan: Plan,
+    /// The network at each minute.
+    pub samples: Vec<Sample>,
+    /// What was asked of it.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Something that was asked of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// What was asked, with its bound.
+    pub asked: String,
+    /// What was found.
+    pub found: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl Figures {
+    pub(crate) fn new(plan: &Plan, samples: Vec<Sample>, panics: u64) -> Self {
+        let moments = [
+            ("the last start", plan.start, plan.lost_at(), true),
+            ("the loss", plan.lost_at(), plan.parted_at(), true),
+            ("the parting, each half by itself,", plan.parted_at(), plan.healed_at(), false),
+            ("the healing", plan.healed_at(), plan.ends_at(), true),
+        ];
+        let mut verdicts: Vec<_> = moments
+            .into_iter()
+            .map(|(what, from, to, whole)| recovery(plan, &samples, what, (from, to), whole))
+            .collect();
+        verdicts.push(stays(&samples, plan));
+        verdicts.push(dials(&samples, plan));
+        verdicts.push(cap(&samples));
+        let found = panics.to_string();
+        verdicts.push(Verdict { asked: "no task panics".into(), found, holds: panics == 0 });
+        Self { plan: plan.clone(), samples, verdicts }
+    }
+
+    /// Whether all that was asked of the network holds.
+    #[must_use]
+    pub fn hold(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+}
+
+/// After something has happened, the network comes to be as it should within the plan's patience.
+fn recovery(plan: &Plan, samples: &[Sample], what: &str, (from, to): (u64, u64), whole: bool) -> Verdict {
+    let well = |sample: &Sample| {
+        if whole { sample.is_well() } else { sample.components == 2 && sample.is_within_marks() }
+    };
+    let mut after = samples.iter().filter(|sample| sample.minute > from && sample.minute <= to);
+    let took = after.find(|sample| well(sample)).map(|sample| sample.minute.saturating_sub(from));
+    let state = if whole { "whole and within its marks" } else { "within its marks" };
+    Verdict {
+        asked: format!("{state} within {} minutes of {what}", plan.patience).replace(", within", " within"),
+        found: took.map_or_else(|| "not at all".into(), |minutes| format!("after {minutes}")),
+        holds: took.is_some_and(|minutes| minutes <= plan.patience),
+    }
+}
+
+/// It stays so until the next thing happens, and to the end.
+fn stays(samples: &[Sample], plan: &Plan) -> Verdict {
+    let ends = [plan.lost_at(), plan.parted_at(), plan.ends_at()];
+    let at_ends: Vec<_> = samples.iter().filter(|sample| ends.contains(&sample.minute)).collect();
+    let ill: Vec<_> = at_ends.iter().filter(|s| !s.is_well()).map(|s| s.minute.to_string()).collect();
+    Verdict {
+        asked: "whole and within its marks before the loss, before the parting, and at the end".into(),
+        found: if ill.is_empty() { "yes".into() } else { format!("not at minute {}", ill.join(", ")) },
+        holds: ill.is_empty() && at_ends.len() == ends.len(),
+    }
+}
+
+fn dials(samples: &[Sample], plan: &Plan) -> Verdict {
+    let most = samples.iter().map(|sample| sample.dials.max).max().unwrap_or_default();
+    Verdict {
+        asked: format!("no ordinary node dials more than {} times in any hour", plan.max_dials),
+        found: format!("{most} at most"),
+        holds: most <= plan.max_dials && !samples.is_empty(),
+    }
+}
+
+fn cap(samples: &[Sample]) -> Verdict {
+    let over = samples.iter().filter(|sample| sample.within_cap < 1.0).count();
+    Verdict {
+        asked: "no node has more connections than its cap".into(),
+        found: format!("{:.0} % of the minutes", 100.0 * (1.0 - ratio(over, samples.len()))),
+        holds: over == 0 && !samples.is_empty(),
+    }
+}
