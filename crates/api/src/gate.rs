@@ -18,6 +18,7 @@ use std::{any::Any, borrow::Cow, fmt, net::IpAddr};
 /// * G4. Addresses are judged as given: they are resolved already, and a gate does no lookups.
 /// * G5. What it remembers of peers and hosts is bounded.
 /// * G6. A gate that has no opinion at a checkpoint allows; checkpoints may be added.
+/// * G7. What a limiter allows is not used up at [`Checkpoint::Again`].
 pub trait Gate: Any + fmt::Debug + Send + Sync {
     /// Judges one step of one connection.
     fn check(&self, point: &Checkpoint<'_>, cx: &GateCx<'_>) -> Verdict;

@@ -25,10 +25,27 @@ pub trait Service: Any + fmt::Debug + Send + Sync {
     /// Does the work. An error or a panic ends the service, is logged and counted, and ends nothing else.
     async fn run(&self, node: Arc<dyn NodeControl>);
 
+    /// What it needs of the node, which is checked before the node starts.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
     /// What there is to know of it at this moment, for `skep status`; bounded.
     fn report(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
+}
+
+/// What a service needs of its node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Needs {
+    /// A peer store.
+    pub peerstore: bool,
+    /// So many peers connected: room for them, and a pruner that leaves them.
+    pub peers: usize,
+    /// More than one connection to a peer for a while.
+    pub second_connection: bool,
 }
 
 /// Who goes first where dials have to wait for room.

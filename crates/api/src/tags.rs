@@ -110,6 +110,17 @@ pub enum TagError {
     /// A decaying tag of that name exists, or so many do.
     #[error("the decaying tag {0:?} cannot be registered: {1}")]
     Decaying(String, &'static str),
+    /// A decaying tag that was closed.
+    #[error("the decaying tag {0:?} is closed; register it again")]
+    Closed(String),
+    /// The name of a tag or of an owner is too long.
+    #[error("a name of {len} bytes is too long for a tag or an owner; allowed: {max}")]
+    Name {
+        /// The bytes it has.
+        len: usize,
+        /// The most it may have.
+        max: usize,
+    },
 }
 
 /// For an upsert: adds `delta`, saturating.

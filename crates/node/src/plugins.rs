@@ -6,6 +6,8 @@ skep_swarm::plugins! {
     skep_security_noise::PLUGIN,
     skep_muxer_yamux::PLUGIN,
     skep_policies::gate::ip_filter::PLUGIN,
+    skep_policies::gate::prefix_limit::PLUGIN,
+    skep_policies::gate::rate_limit::PLUGIN,
     skep_policies::pruner::watermark::PLUGIN,
     skep_policies::resolver::dns::PLUGIN,
     skep_policies::resolver::r#static::PLUGIN,
@@ -20,6 +22,9 @@ skep_swarm::plugins! {
     skep_policies::selector::health_based::PLUGIN,
     skep_policies::resources::scoped::PLUGIN,
     skep_policies::resources::none::PLUGIN,
+    skep_policies::service::auto_connect::PLUGIN,
+    skep_policies::service::reconnect::PLUGIN,
+    skep_policies::service::health::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,
 }

@@ -66,11 +66,13 @@ fn run_prints_the_layers_with_their_crates_and_what_to_dial() {
         "  resources  scoped       skep-policies",
         "  protocol   ping         skep-protocols",
         "  protocol   identify     skep-protocols",
+        "  service    reconnect    skep-policies",
+        "  service    health       skep-policies",
     ];
     assert_eq!(lines[4], "layers");
-    assert_eq!(lines[5..17], layers);
-    assert_eq!(lines[18], "listening on");
-    assert!(lines[19].starts_with("  /ip4/127.0.0.1/tcp/") && lines[19].ends_with(&format!("/p2p/{peer}")));
+    assert_eq!(lines[5..19], layers);
+    assert_eq!(lines[20], "listening on");
+    assert!(lines[21].starts_with("  /ip4/127.0.0.1/tcp/") && lines[21].ends_with(&format!("/p2p/{peer}")));
     assert!(!lines.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
 }
 
@@ -94,7 +96,7 @@ fn run_as_json_prints_one_object_a_line() {
     let node = Node::start(&["run", "--json"]);
     let running: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!(running["event"], "running");
-    assert_eq!(running["layers"].as_array().unwrap().len(), 12);
+    assert_eq!(running["layers"].as_array().unwrap().len(), 14);
     let address = running["addresses"][0].as_str().unwrap();
     assert!(address.ends_with(running["peer_id"].as_str().unwrap()));
     node.signal("TERM");

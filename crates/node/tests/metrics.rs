@@ -321,7 +321,9 @@ async fn the_page_has_every_metric_and_no_other() {
     let builder = sim::on_with(&sim::Sim::new(&MemoryHub::new()), layers_with(builder(&sink)));
     let section = ConfigSection::empty("resources.scoped");
     let scoped = (skep::policies::resources::scoped::PLUGIN.build)(&section, builder.build_cx()).unwrap();
-    let _node = builder.resources("scoped", scoped).build().unwrap();
+    let section = ConfigSection::empty("service.health");
+    let health = (skep::policies::service::health::PLUGIN.build)(&section, builder.build_cx()).unwrap();
+    let _node = builder.resources("scoped", scoped).service("health", health).build().unwrap();
     let mut there: Vec<_> = sink.gather().iter().map(row).collect();
     there.sort();
     assert_eq!(documented(), there);

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod gate;
+mod host;
+mod limiter;
 pub mod peerstore;
 pub mod pruner;
 pub mod ranker;

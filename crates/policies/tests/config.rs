@@ -39,6 +39,7 @@ fn valid_tables_are_read() {
     let gate: ip_filter::Config = section(VALID, "gate", "ip_filter").decode().unwrap();
     assert_eq!((gate.allow.len(), gate.deny.len()), (2, 2));
     assert_eq!((gate.allow_peers.len(), gate.deny_peers.len()), (1, 1));
+    assert!(!gate.allow_private_addresses && !gate.allow_loopback_addresses);
     let dns: dns::Config = section(VALID, "resolver", "dns").decode().unwrap();
     assert_eq!((dns.nameservers.len(), dns.timeout, dns.attempts), (3, DurationText::secs(3), 1));
     assert_eq!(
@@ -157,18 +158,24 @@ fn a_table_is_read_by_the_file_of_its_name() {
 fn messages_of_ip_filter() {
     assert_eq!(
         refusal::<ip_filter::Config>("gate", "ip_filter"),
-        "6 problems in the configuration:\n  \
-         1. gate.ip_filter.alow: unknown key [file skep.toml]\n    \
-         did you mean `allow`? keys here: allow, allow_peers, deny, deny_peers\n  \
-         2. gate.ip_filter.deny: invalid type: string \"10.0.0.0/8\", expected a sequence [file skep.toml]\n    \
+        "9 problems in the configuration:\n  \
+         1. gate.ip_filter.allow_loopback_addresses: invalid type: integer `0`, expected a boolean [file skep.toml]\n    \
+         Whether addresses of this host itself may connect and be dialled: 127.0.0.0/8, ::1, and 0.0.0.0 and ::, which lead there. Default true; false wins over `allow`, and cuts off a proxy on the same machine.\n  \
+         2. gate.ip_filter.allow_private_addresses: invalid type: string \"no\", expected a boolean [file skep.toml]\n    \
+         Whether private and link-local addresses may connect and be dialled: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 169.254.0.0/16, fc00::/7 and fe80::/10. Default true; false wins over `allow`, and cuts off the node's own network.\n  \
+         3. gate.ip_filter.alow: unknown key [file skep.toml]\n    \
+         did you mean `allow`? keys here: allow, allow_loopback_addresses, allow_peers, allow_private_addresses, deny, deny_peers\n  \
+         4. gate.ip_filter.deny: invalid type: string \"10.0.0.0/8\", expected a sequence [file skep.toml]\n    \
          Networks that may not connect, such as `\"10.0.0.0/8\"`; wins over `allow`. Default none.\n  \
-         3. gate.ip_filter.allow[0]: \"10.0.0.0/33\" is neither an IP address nor a network [file skep.toml]\n    \
+         5. gate.ip_filter.allow[0]: \"10.0.0.0/33\" is neither an IP address nor a network [file skep.toml]\n    \
          an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"\n  \
-         4. gate.ip_filter.allow[1]: \"example.com\" is neither an IP address nor a network [file skep.toml]\n    \
+         6. gate.ip_filter.allow[1]: \"example.com\" is neither an IP address nor a network [file skep.toml]\n    \
          an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"\n  \
-         5. gate.ip_filter.allow[2]: \"10.1.2.3/8\" has address bits beyond its prefix length [file skep.toml]\n    \
+         7. gate.ip_filter.allow[2]: \"10.1.2.3/8\" has address bits beyond its prefix length [file skep.toml]\n    \
          write \"10.0.0.0/8\" for the network or \"10.1.2.3\" for the address\n  \
-         6. gate.ip_filter.allow_peers[0]: \"12D3KooWnobody\" is not a peer id: invalid multihash [file skep.toml]\n    \
+         8. gate.ip_filter.allow_peers[0]: \"12D3KooWnobody\" is not a peer id: invalid multihash [file skep.toml]\n    \
+         the text form of a peer id, such as \"12D3KooW…\"\n  \
+         9. gate.ip_filter.deny_peers[0]: \"nobody\" is not a peer id: invalid multihash [file skep.toml]\n    \
          the text form of a peer id, such as \"12D3KooW…\""
     );
 }

@@ -4,7 +4,59 @@ mod name_server;
 
 mod ip_filter {
     skep_testkit::plugin_suite!(skep_policies::gate::ip_filter::PLUGIN);
-    skep_testkit::gate_suite!(skep_policies::gate::ip_filter::PLUGIN, r#"deny = ["10.0.0.0/8"]"#);
+    skep_testkit::gate_suite!(
+        skep_policies::gate::ip_filter::PLUGIN,
+        r#"deny = ["10.0.0.0/8", "127.0.0.0/8", "::1"]"#
+    );
+    mod exclusive {
+        skep_testkit::gate_suite!(
+            skep_policies::gate::ip_filter::PLUGIN,
+            r#"
+                allow = ["127.0.0.0/8", "8.8.8.8"]
+                allow_peers = ["12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"]
+                deny_peers = ["QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"]
+                allow_private_addresses = false
+                allow_loopback_addresses = false
+            "#
+        );
+    }
+}
+
+mod prefix_limit {
+    skep_testkit::plugin_suite!(skep_policies::gate::prefix_limit::PLUGIN);
+    skep_testkit::gate_suite!(
+        skep_policies::gate::prefix_limit::PLUGIN,
+        r#"
+            inbound_v4 = [{ bits = 32, max = 8 }, { bits = 24, max = 32 }]
+            inbound_v6 = [{ bits = 56, max = 8 }, { bits = 48, max = 32 }]
+            outbound_v4 = [{ bits = 24, max = 32 }]
+            outbound_v6 = [{ bits = 48, max = 32 }]
+            exempt = ["192.168.0.0/16"]
+        "#
+    );
+}
+
+mod rate_limit {
+    skep_testkit::plugin_suite!(skep_policies::gate::rate_limit::PLUGIN);
+    skep_testkit::gate_suite!(
+        skep_policies::gate::rate_limit::PLUGIN,
+        r#"
+            inbound_per_host = 1
+            inbound_burst = 2
+            inbound_total = 1
+            inbound_total_burst = 20
+            streams_per_peer = 1
+            streams_burst = 2
+            protocols = { "/ipfs/id/1.0.0" = { streams = 1, burst = 1 } }
+            dials = 1
+            dials_burst = 20
+            dials_per_host = 1
+            dials_per_host_burst = 3
+            hosts = 2
+            peers = 1
+            exempt = ["192.168.0.0/16"]
+        "#
+    );
 }
 
 mod dns {
@@ -107,6 +159,14 @@ mod auto_connect {
 mod reconnect {
     skep_testkit::plugin_suite!(skep_policies::service::reconnect::PLUGIN);
     skep_testkit::service_suite!(skep_policies::service::reconnect::PLUGIN, "");
+}
+
+mod health {
+    skep_testkit::plugin_suite!(skep_policies::service::health::PLUGIN);
+    skep_testkit::service_suite!(
+        skep_policies::service::health::PLUGIN,
+        "interval = \"5s\"\nmin_health = 1.0\ncritical_health = 0.9\nbackoff = \"1s\""
+    );
 }
 
 mod scoped {

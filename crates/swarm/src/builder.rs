@@ -262,6 +262,7 @@ impl SwarmBuilder {
     pub fn build(self) -> Result<Swarm, BuildError> {
         check(&self.stack)?;
         self.settings.check()?;
+        self.settings.check_store(self.stack.peerstore.is_some())?;
         if let Some(store) = &self.stack.peerstore {
             store.object.open().map_err(|e| BuildError::PeerStore(store.name.clone(), e))?;
         }
@@ -275,6 +276,9 @@ impl SwarmBuilder {
         let meters = Meters::new(&sink, &self.stack);
         let live = live(self.stack, Arc::new(self.settings), &meters, None);
         let settings = Arc::clone(&live.settings);
+        let tags = TagStore::new(settings.tag_grace.0);
+        let kept = live.stack.peerstore.clone().filter(|_| settings.persist_tags);
+        tags.attach(self.tasks.clone(), kept);
         let swarm = Swarm(Arc::new(Inner {
             local_peer: self.cx.identity.peer_id(),
             identity: self.cx.identity.clone(),
@@ -295,7 +299,7 @@ impl SwarmBuilder {
             connections: Mutex::default(),
             listeners: Mutex::default(),
             total: AtomicUsize::new(0),
-            tags: TagStore::default(),
+            tags,
             stream_room,
             inbound_room,
             events: Arc::default(),
@@ -308,6 +312,13 @@ impl SwarmBuilder {
             pruning: AtomicBool::new(false),
         }));
         meters::watch(&sink, &swarm);
+        let node = Arc::downgrade(&swarm.0);
+        swarm.0.tags.before_unprotecting(move |peer| {
+            // It is idle from now on, not since it was used last. First: no check of idleness may come in between.
+            for conn in node.upgrade().iter().flat_map(|node| node.to(peer)) {
+                conn.0.life.touch();
+            }
+        });
         for service in &swarm.stack().services {
             swarm.0.start_service(service.clone());
         }

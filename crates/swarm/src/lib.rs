@@ -65,5 +65,7 @@ pub use skep_api::{protocol::HandlerLimits, transport::RawLink as RawConnection}
 pub use stack::{Named, Stack};
 pub use streams::StreamOptions;
 pub use swarm::Swarm;
-pub use tags::{CommonTags, TagError, TagInfo, upsert_add, upsert_bounded, upsert_set};
+pub use tags::{
+    Bump, CommonTags, Decay, DecayingTag, TagError, TagInfo, TagStore, upsert_add, upsert_bounded, upsert_set,
+};
 pub use tasks::Tasks;

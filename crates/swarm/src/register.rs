@@ -83,12 +83,14 @@ impl Inner {
     }
 
     /// Adds the connection to those of its peer, and says so. Under the lock of the table, so that what is said of one
-    /// peer comes in order.
+    /// peer comes in order. The locks of the tag store, the peer store and the events are taken under it, never it under
+    /// one of these.
     fn put(&self, peers: &mut Vec<SwarmConn>, shared: &Arc<Shared>) {
         let before = connectedness(peers);
         peers.push(SwarmConn(Arc::clone(shared)));
         self.total.fetch_add(1, Ordering::AcqRel);
         let info = &shared.info;
+        self.tags.record_connection(&info.peer, shared.id);
         // First, so that whoever hears of the connection finds what is known of the peer.
         self.remember_connection(info);
         self.emit(&Event::Connected {
@@ -164,6 +166,7 @@ impl Inner {
             before = connectedness(peers);
             let were = peers.len();
             peers.retain(|conn| conn.0.id != shared.id);
+            self.tags.remove_connection(&peer, shared.id);
             now = connectedness(peers);
             self.total.fetch_sub(were.saturating_sub(peers.len()), Ordering::AcqRel);
             if peers.is_empty() {

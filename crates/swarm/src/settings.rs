@@ -52,6 +52,12 @@ pub struct Settings {
     pub dead_after: DurationOrNever,
     /// How long a connection that is being closed may take to send what was written.
     pub close_timeout: DurationText,
+    /// How long a peer without a connection keeps its tags; not those that ask to be kept connected, nor its
+    /// protections, which stay.
+    pub tag_grace: DurationOrNever,
+    /// Whether tags and protections are kept in the peer store, for the next start; not those that decay.
+    #[schemars(extend("reload" = "restart"))]
+    pub persist_tags: bool,
 }
 
 impl Default for Settings {
@@ -70,11 +76,24 @@ impl Default for Settings {
             idle_timeout: DurationOrNever::NEVER,
             dead_after: DurationOrNever::secs(90),
             close_timeout: DurationText::secs(1),
+            tag_grace: DurationOrNever::secs(60),
+            persist_tags: false,
         }
     }
 }
 
 impl Settings {
+    /// Checks what is asked of the peer store.
+    pub(crate) fn check_store(&self, there_is_one: bool) -> Result<(), ConfigErrors> {
+        if !self.persist_tags || there_is_one {
+            return Ok(());
+        }
+        let mut problems = Problems::default();
+        let help = "set `[stack] peerstore`, or leave it at false";
+        problems.add("persist_tags", "there is no peer store to keep tags in", help);
+        Err(problems.at(&ConfigSection::empty("swarm")))
+    }
+
     /// Checks what was set in code, as a profile is checked.
     pub(crate) fn check(&self) -> Result<(), ConfigErrors> {
         let mut problems = Problems::default();
@@ -107,6 +126,14 @@ impl PluginConfig for Settings {
             if value.0.is_zero() {
                 problems.add(key, "0s leaves no time at all", "allowed: 1ms and more");
             }
+        }
+        if self.tag_grace.0.is_some_and(|grace| grace < MIN_LIFE) {
+            let problem = format!("{} leaves no time to connect", self.tag_grace);
+            problems.add(
+                "tag_grace",
+                problem,
+                format!("allowed: {} and more, or \"never\"", DurationText(MIN_LIFE)),
+            );
         }
         for (key, value) in [("idle_timeout", self.idle_timeout), ("dead_after", self.dead_after)] {
             if value.0.is_some_and(|value| value < MIN_LIFE) {

@@ -32,6 +32,7 @@ impl Swarm {
             conn.0.cut.cancel();
         }
         // What is left after the connections is shared with the tasks.
+        self.0.tags.save();
         self.flush_peers(later(begun, limit.mul_f64(0.9))).await;
         let mut forced = self.0.tasks.join(later(begun, limit.mul_f64(0.95))).await;
         // Nothing happens any more: whoever listens hears the last of it.

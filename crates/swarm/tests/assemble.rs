@@ -51,7 +51,9 @@ fn the_order_of_registration_changes_nothing() {
         .add(fakes::noise::PLUGIN)
         .add(fakes::smart::PLUGIN)
         .add(fakes::dns::PLUGIN)
+        .add(fakes::health::PLUGIN)
         .add(fakes::ip_filter::PLUGIN)
+        .add(fakes::reconnect::PLUGIN)
         .build()
         .unwrap();
     let one = profile.assemble(&fakes::builder().build().unwrap(), &fakes::cx(), None).unwrap();
@@ -132,7 +134,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngates = [\"ban\"]",
             "stack.gates[0]: unknown gate \"ban\" [file node.toml:2]\n    \
-             linked here: ip_filter; to link another, add it to `plugins!` in the binary",
+             linked here: ip_filter, prefix_limit, rate_limit; to link another, add it to `plugins!` in the binary",
         ),
         (
             "[stack]\npruner = \"none\"\n[pruner.watermark]\nlow = 1",
@@ -201,6 +203,27 @@ fn rules_across_plugins() {
             "listen = [\"/memory/7\"]",
             "listen: no transport serves \"/memory/7\" [file node.toml:1]\n    \
              transports in [stack]: tcp; add one that serves it, or remove the address",
+        ),
+        (
+            "[stack]\npeerstore = \"none\"\n[swarm]\npersist_tags = true",
+            "swarm.persist_tags: there is no peer store to keep tags in [file node.toml:4]\n    \
+             set `[stack] peerstore`, or leave it at false",
+        ),
+        (
+            "[swarm]\ntag_grace = \"999ms\"",
+            "swarm.tag_grace: 999ms leaves no time to connect [file node.toml:2]\n    \
+             allowed: 1s and more, or \"never\"",
+        ),
+        (
+            "[swarm]\ntag_grace = \"always\"",
+            "swarm.tag_grace: invalid value: string \"always\", expected \"never\", or a duration with a unit, such as \
+             \"30s\" or \"5m\" [file node.toml:2]\n    How long a peer without a connection keeps its tags; not those \
+             that ask to be kept connected, nor its protections, which stay.",
+        ),
+        (
+            "[swarm]\npersist_tags = 1",
+            "swarm.persist_tags: invalid type: integer `1`, expected a boolean [file node.toml:2]\n    \
+             Whether tags and protections are kept in the peer store, for the next start; not those that decay.",
         ),
         (
             "[swarm]\nmax_connections = 128",
@@ -304,7 +327,7 @@ fn a_plugin_that_is_not_linked_is_an_error_and_not_a_node_without_it() {
     let registry = skep_swarm::registry::Registry::builder().add(fakes::tcp::PLUGIN).build().unwrap();
     let errors = Profile::load(&Sources::new()).unwrap().check(&registry, None).unwrap_err();
     let first = errors.iter().next().unwrap();
-    assert_eq!(errors.iter().count(), 11);
+    assert_eq!(errors.iter().count(), 13);
     assert_eq!(
         first.to_string(),
         "stack.security[0]: unknown security \"noise\" [built-in profile default]\n    \

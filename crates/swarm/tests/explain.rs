@@ -44,7 +44,7 @@ stack.peerstore = "memory" [built-in profile default] references.rs: The plugin 
 stack.selector = "best" [built-in profile default] references.rs: The plugin of layer selector, or "none".
 stack.resources = "scoped" [built-in profile default] references.rs: The plugin of layer resources, or "none".
 stack.protocols = ["ping","identify"] [built-in profile default] references.rs: Plugins of layer protocol, in order.
-stack.services = [] [default] references.rs: Plugins of layer service, in order.
+stack.services = ["reconnect","health"] [built-in profile default] references.rs: Plugins of layer service, in order.
 stack.shadow_gates = [] [default] references.rs: Gates of `gates` that are asked and counted only: their denials have no effect.
 transport."tcp/lan".nodelay = false [file node.toml:4] lower.rs: Off costs latency.
 transport."tcp/lan".backlog = 1024 [default] lower.rs: Connections that wait, 1 to 65535.
@@ -71,96 +71,8 @@ fn what_is_shown_loads_back_to_the_same() {
 #[test]
 fn what_is_shown_is_a_profile_that_people_can_read() {
     let shown = plan(&Sources::new().set("stack.protocols=[]")).show();
-    let expected = r#"
-listen = ["/ip4/127.0.0.1/tcp/0"]
-
-[identity]
-generate = true
-
-[stack]
-transports = ["tcp"]
-security = ["noise"]
-muxers = ["yamux"]
-gates = ["ip_filter"]
-pruner = "watermark"
-resolver = "dns"
-ranker = "smart"
-peerstore = "memory"
-selector = "best"
-resources = "scoped"
-protocols = []
-services = []
-shadow_gates = []
-
-[swarm]
-max_connections = 192
-outbound_reserve = 16
-max_pending_inbound = 64
-max_connections_per_peer = 3
-max_inbound_streams = 256
-max_inbound_streams_total = 65536
-max_outbound_streams = 256
-max_outbound_streams_total = 65536
-upgrade_timeout = "15s"
-stream_timeout = "10s"
-idle_timeout = "never"
-dead_after = "90s"
-close_timeout = "1s"
-
-[dial]
-timeout = "1m"
-public_timeout = "15s"
-local_timeout = "5s"
-connect_timeout = "5s"
-give_way_after = "1s"
-max_peer_addrs_to_dial = 64
-max_outstanding_per_peer = 8
-max_outstanding = 64
-max_outstanding_per_subnet = 32
-max_per_second = 100
-max_queued = 1024
-private_addresses = true
-backoff_base = "5s"
-backoff_step = "1s"
-backoff_max = "5m"
-backoff_entries = 10000
-negative_ttl = "30s"
-negative_entries = 4096
-black_hole_window = 100
-black_hole_min_successes = 5
-
-[retry]
-max_retries = 3
-initial_delay = "100ms"
-max_delay = "30s"
-backoff_multiplier = 2.0
-jitter_factor = 0.1
-max_elapsed = "10s"
-
-[transport.tcp]
-nodelay = true
-backlog = 1024
-connect_timeout = "5s"
-
-[muxer.yamux]
-max_streams = 0
-max_receive_window = 0
-frame_size = 0
-accept_backlog = 0
-
-[gate.ip_filter]
-deny = []
-
-[pruner.watermark]
-low = 96
-high = 128
-grace = "1m"
-
-[resources.scoped]
-max_descriptors = 192
-limits = {}
-"#;
-    assert_eq!(shown, expected.trim_start());
+    let expected = include_str!("testdata/shown.toml");
+    assert_eq!(shown, expected);
 }
 
 #[test]

@@ -155,7 +155,8 @@ fn a_variable_that_matches_nothing_is_an_error() {
          3. swarm.max_connection: unknown key [environment variable SKEP_SWARM__MAX_CONNECTION]\n    \
          did you mean `max_connections`? keys here: close_timeout, dead_after, idle_timeout, max_connections, \
          max_connections_per_peer, max_inbound_streams, max_inbound_streams_total, max_outbound_streams, \
-         max_outbound_streams_total, max_pending_inbound, outbound_reserve, stream_timeout, upgrade_timeout"
+         max_outbound_streams_total, max_pending_inbound, outbound_reserve, persist_tags, stream_timeout, \
+         tag_grace, upgrade_timeout"
     );
 }
 

@@ -41,6 +41,8 @@ fn what_is_linked_is_found_sorted_and_more_than_expected_is_fine() {
         "resources.scoped",
         "security.noise",
         "selector.best",
+        "service.health",
+        "service.reconnect",
         "transport.memory",
         "transport.tcp",
     ];

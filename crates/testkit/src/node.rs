@@ -247,71 +247,10 @@ impl FakeNode {
         self.tasks.cancelled.cancel();
     }
 
-    /// All dials so far, in the order in which they began.
-    #[must_use]
-    pub fn dials(&self) -> Vec<Dialled> {
-        self.lock().dials.clone()
-    }
-
-    /// Those to a peer.
-    #[must_use]
-    pub fn dials_of(&self, peer: &PeerId) -> Vec<Dialled> {
-        self.lock().dials.iter().filter(|dial| dial.peer == *peer).copied().collect()
-    }
-
-    /// Dials that have not ended.
-    #[must_use]
-    pub fn dialling(&self) -> usize {
-        self.lock().dialling()
-    }
-
-    /// The most dials that there were at the same time.
-    #[must_use]
-    pub fn most_dialling(&self) -> usize {
-        self.lock().most_dialling
-    }
-
-    /// All calls of `open` so far.
-    #[must_use]
-    pub fn opens(&self) -> Vec<Opened> {
-        self.lock().opens.clone()
-    }
-
-    /// Streams that are open now.
-    #[must_use]
-    pub fn open_streams(&self) -> usize {
-        let live = |held: &Held| held.pipes.iter().filter(|pipe| pipe.strong_count() > 0).count();
-        self.lock().connections.values().map(live).sum()
-    }
-
-    /// All calls of `close` so far.
-    #[must_use]
-    pub fn closes(&self) -> Vec<Closed> {
-        self.lock().closes.clone()
-    }
-
-    /// Tasks in the node's scope that have not ended.
-    #[must_use]
-    pub fn live_tasks(&self) -> usize {
-        self.tasks.live()
-    }
-
-    /// Subscribers to changes that have not gone.
-    #[must_use]
-    pub fn subscribers(&self) -> usize {
-        self.lock().subscribers.live()
-    }
-
     /// How long the node has been there.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
-    }
-}
-
-impl State {
-    fn dialling(&self) -> usize {
-        self.dials.iter().filter(|dial| dial.outcome == Outcome::Pending).count()
     }
 }
 

@@ -248,10 +248,14 @@ fn gate_fails(fault: policy::GateFault, failing: &[&str]) {
 
 doubles! { gate_fails:
     a_right_gate: policy::GateFault::Nothing => [];
-    gate_g1: policy::GateFault::EveryOtherAnswerIsNo => ["g1_the_same_question_gets_the_same_answer"];
+    gate_g1: policy::GateFault::EachObjectHasALotOfItsOwn
+        => ["g1_the_same_history_gets_the_same_answers", "g7_again_uses_nothing_up"];
     gate_g2: policy::GateFault::DenialsNameNoRule => ["g2_a_denial_says_why_and_names_the_rule"];
+    gate_g2_key: policy::GateFault::DenialsNameNoKey => ["g2_a_denial_says_why_and_names_the_rule"];
     gate_g3: policy::GateFault::BadRulesAreSkipped => ["g3_a_rule_that_is_not_understood_is_an_error"];
-    gate_g4: policy::GateFault::NamesAreAllowedTheSecondTime => ["g4_a_name_is_judged_without_a_lookup"];
+    gate_g4: policy::GateFault::LocalhostIsLookedUp => ["g4_a_name_is_judged_without_a_lookup"];
+    gate_g6: policy::GateFault::StreamsNeedARule => ["g6_without_rules_everything_passes"];
+    gate_again: policy::GateFault::JudgingAgainIsCounted => ["g7_again_uses_nothing_up"];
 }
 
 fn service_fails(fault: service::Fault, failing: &[&str]) {

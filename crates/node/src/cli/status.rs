@@ -1,5 +1,7 @@
 //! `skep status`: what a running node is and does.
 
+mod policies;
+
 use super::{
     Failure,
     args::StatusArgs,
@@ -46,6 +48,12 @@ fn show(status: &Status, streams: bool) -> String {
     if !status.tags.is_empty() {
         let head = format!("tagged peers  {}", of(status.tags.len(), totals.tagged_peers));
         parts.push(list(&head, || tags(&status.tags)));
+    }
+    if !status.gates.is_empty() {
+        parts.push(list("gates", || policies::gates(&status.gates)));
+    }
+    if !status.services.is_empty() {
+        parts.push(policies::services(&status.services));
     }
     parts.push(health(totals));
     if let Some(config) = &status.config {

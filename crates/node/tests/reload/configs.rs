@@ -14,6 +14,9 @@ pub(crate) fn random(rng: &mut Rng, port: u64) -> String {
         ["ip_filter", "ip_filter/b", "ip_filter/c"].into_iter().filter(|_| rng.bool()).collect();
     rng.shuffle(&mut gates);
     let shadow: Vec<_> = gates.iter().filter(|_| rng.bool()).collect();
+    let mut services: Vec<_> =
+        ["auto_connect", "reconnect", "health"].into_iter().filter(|_| rng.bool()).collect();
+    rng.shuffle(&mut services);
     let selector = pick(rng, &["best", "round_robin", "least_loaded", "latency_based"]);
     let (ranker, resolver) = (pick(rng, &["smart", "sequential"]), pick(rng, &["static", "none"]));
     let pruner = pick(rng, &["watermark", "none"]);
@@ -24,7 +27,7 @@ pub(crate) fn random(rng: &mut Rng, port: u64) -> String {
     let mut text = format!(
         "listen = {listen:?}\n[stack]\ntransports = [\"memory\"]\ngates = {gates:?}\nshadow_gates = {shadow:?}\n\
          selector = {selector:?}\nranker = {ranker:?}\nresolver = {resolver:?}\npruner = {pruner:?}\n\
-         protocols = {protocols:?}\n"
+         protocols = {protocols:?}\nservices = {services:?}\n"
     );
     for gate in &gates {
         let denied = rng.u8(..);
@@ -33,6 +36,9 @@ pub(crate) fn random(rng: &mut Rng, port: u64) -> String {
     if pruner == "watermark" {
         let low = rng.u32(20..90);
         let _ = writeln!(text, "[pruner.watermark]\nlow = {low}\nhigh = {}", low + rng.u32(0..50));
+    }
+    if services.contains(&"auto_connect") {
+        let _ = writeln!(text, "[service.auto_connect]\ntarget = {}", rng.u32(1..20));
     }
     if resolver == "static" && rng.bool() {
         let _ = writeln!(text, "[resolver.static.hosts]\n\"a.test\" = [\"10.0.0.{}\"]", rng.u8(..));

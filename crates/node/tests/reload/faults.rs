@@ -15,7 +15,7 @@ use skep::{
 use std::{sync::Arc, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const BASE: &str = "[stack]\ntransports = [\"memory\"]\nprotocols = [\"ping\"]\n";
+const BASE: &str = "[stack]\ntransports = [\"memory\"]\nprotocols = [\"ping\"]\nservices = []\n";
 
 /// A gate that cannot be built.
 mod panics {
@@ -196,7 +196,7 @@ async fn a_service_that_panics_leaves_the_new_configuration_in_effect() {
     let base = format!("listen = [\"/memory/6200\"]\n{BASE}");
     let node = start(&base, &registry()).await;
     serve_tests(&node);
-    let text = base.replace("[stack]", "[stack]\nservices = [\"doomed\"]");
+    let text = base.replace("services = []", "services = [\"doomed\"]");
     let report = node.reload(&profile(&text), ReloadOptions::default()).await.unwrap();
     assert_eq!(report.started, ["doomed"]);
     while node.metrics().panics == 0 {

@@ -70,19 +70,19 @@ async fn there_and_back(seed: u64) {
         states
     };
     for round in 0..4 {
-        tokio::time::sleep(Duration::from_millis(rng.u64(0..20))).await;
+        tokio::time::sleep(Duration::from_millis(rng.u64(5..25))).await;
         let which = (round + 1) % 2;
         let report = node.reload(&profile(&texts[which]), ReloadOptions::default()).await.unwrap();
         assert_eq!(state(&node), states[which], "seed {seed}, round {round}: not as a fresh start");
         if texts[0] != texts[1] {
-            assert!(!report.changes.is_empty(), "seed {seed}");
+            assert!(!report.changes.is_empty(), "seed {seed}, round {round}:\n{}\n{}", texts[0], texts[1]);
         }
         let now: Vec<_> = node.connections().iter().map(|conn| conn.id()).collect();
         assert_eq!(now, connections, "seed {seed}, round {round}");
     }
     stop.cancel();
     for stream in streams {
-        assert!(stream.await.unwrap() > 10, "seed {seed}");
+        assert!(stream.await.unwrap() > 3, "seed {seed}");
     }
     let again = node.reload(&profile(&texts[0]), ReloadOptions::default()).await.unwrap();
     assert!(again.changes.is_empty() && again.started.is_empty(), "{again:?}");

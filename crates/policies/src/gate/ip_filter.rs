@@ -8,28 +8,39 @@
 //! (`/ip4/…/p2p-circuit`) the relay's. An address without an IP at its head (`/memory/…`, a name that was not
 //! resolved) is in no network: `deny` does not touch it, and a non-empty `allow` refuses it. An IPv4 address
 //! in IPv6 clothes (`::ffff:10.0.0.1`) is judged as IPv4.
+//!
+//! The rules can be changed while the node runs, on the object: see [`IpFilter`].
 
-use super::nets::{Nets, parse_net, parse_peer, shown};
+mod rules;
+
+pub use ipnet::IpNet;
+pub use rules::Rules;
+
+use super::nets::{canonical, parse_all, parse_net, parse_peer};
+use rules::Ruling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     PeerId, PluginConfig, Problems, address,
-    gate::{Checkpoint, Denial, Gate, GateCx, Verdict},
+    gate::{Checkpoint, Gate, GateCx, Verdict},
     register_gate,
 };
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+};
 
 register_gate! {
     name: "ip_filter",
     summary: "allows and denies by network and by peer id; what denies wins",
     example: "deny = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]\nallow = []\n\
-              allow_peers = []\ndeny_peers = []",
+              allow_peers = []\ndeny_peers = []\nallow_private_addresses = true\nallow_loopback_addresses = true",
     config: Config,
     build: |config, _| IpFilter::new(&config).map(|gate| Arc::new(gate) as _),
 }
 
 /// The keys of `[gate.ip_filter]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Networks that alone may connect, such as `"10.0.0.0/8"` or `"2001:db8::1"`. Default none: all may.
@@ -40,6 +51,26 @@ pub struct Config {
     pub allow_peers: Vec<String>,
     /// Peer ids that may not connect; wins over `allow_peers`. Default none.
     pub deny_peers: Vec<String>,
+    /// Whether private and link-local addresses may connect and be dialled: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+    /// 100.64.0.0/10, 169.254.0.0/16, fc00::/7 and fe80::/10. Default true; false wins over `allow`, and cuts off the
+    /// node's own network.
+    pub allow_private_addresses: bool,
+    /// Whether addresses of this host itself may connect and be dialled: 127.0.0.0/8, ::1, and 0.0.0.0 and ::, which
+    /// lead there. Default true; false wins over `allow`, and cuts off a proxy on the same machine.
+    pub allow_loopback_addresses: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            allow_peers: Vec::new(),
+            deny_peers: Vec::new(),
+            allow_private_addresses: true,
+            allow_loopback_addresses: true,
+        }
+    }
 }
 
 impl PluginConfig for Config {
@@ -52,13 +83,21 @@ impl PluginConfig for Config {
     }
 }
 
-/// The gate.
-#[derive(Clone, Debug)]
+/// The gate, whose rules can be changed while it is asked.
+///
+/// A node's gates are [`Any`](std::any::Any), so that its filter is found by downcasting. A change is in force for
+/// every question asked after the method has returned; a connection that stands is asked about only when the node
+/// judges its connections again ([`Checkpoint::Again`]). A change copies the rules and puts them in order anew, which
+/// takes time with their number; [`IpFilter::set_rules`] does so once for many. Questions do not wait for that.
+///
+/// Changes are lost when the configuration is reloaded, as when the node is restarted: a reload makes a new filter,
+/// with the rules of the configuration alone. They are not taken over from the filter before, so that what the
+/// configuration says is what holds, and no rule lives on that is written nowhere.
+#[derive(Debug)]
 pub struct IpFilter {
-    allow: Nets,
-    deny: Nets,
-    allow_peers: HashSet<PeerId>,
-    deny_peers: HashSet<PeerId>,
+    ruling: RwLock<Ruling>,
+    /// Held while rules are put in order, so that of two changes none is lost.
+    changing: Mutex<()>,
 }
 
 impl IpFilter {
@@ -68,52 +107,87 @@ impl IpFilter {
     /// Every rule that is no network or no peer id.
     pub fn new(config: &Config) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let gate = Self {
-            allow: Nets::new(parse_all("allow", &config.allow, parse_net, &mut problems)),
-            deny: Nets::new(parse_all("deny", &config.deny, parse_net, &mut problems)),
+        let rules = Rules {
+            allow: parse_all("allow", &config.allow, parse_net, &mut problems).collect(),
+            deny: parse_all("deny", &config.deny, parse_net, &mut problems).collect(),
             allow_peers: parse_all("allow_peers", &config.allow_peers, parse_peer, &mut problems).collect(),
             deny_peers: parse_all("deny_peers", &config.deny_peers, parse_peer, &mut problems).collect(),
+            allow_private_addresses: config.allow_private_addresses,
+            allow_loopback_addresses: config.allow_loopback_addresses,
         };
-        if problems.is_empty() { Ok(gate) } else { Err(problems) }
+        let filter = Self { ruling: RwLock::new(Ruling::new(rules)), changing: Mutex::new(()) };
+        if problems.is_empty() { Ok(filter) } else { Err(problems) }
     }
 
-    /// What is against an address or the peer there.
-    fn denial(&self, ip: Option<IpAddr>, peer: Option<PeerId>) -> Option<Denial> {
-        if let Some((ip, net)) = ip.and_then(|ip| Some((ip, self.deny.find(ip)?))) {
-            return Some(Denial::new(
-                format!("deny = {}", shown(net)),
-                format!("{ip} is in a denied network"),
-            ));
+    /// The rules that are in force, as they were listed.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.ruling().rules().clone()
+    }
+
+    /// Puts these rules in the place of all others.
+    pub fn set_rules(&self, rules: Rules) {
+        self.change(|current| {
+            *current = rules;
+            true
+        });
+    }
+
+    /// Allows a network; whether that is new. The first one shuts out all others.
+    pub fn add_allow(&self, net: IpNet) -> bool {
+        self.change(|rules| rules.allow.insert(canonical(net)))
+    }
+
+    /// Takes a network back that is listed as given here; whether it was. Without the last one, all are allowed.
+    pub fn remove_allow(&self, net: IpNet) -> bool {
+        self.change(|rules| rules.allow.remove(&canonical(net)))
+    }
+
+    /// Denies a network; whether that is new.
+    pub fn add_deny(&self, net: IpNet) -> bool {
+        self.change(|rules| rules.deny.insert(canonical(net)))
+    }
+
+    /// Takes a network back that is listed as given here; whether it was. One within it that is listed stays denied.
+    pub fn remove_deny(&self, net: IpNet) -> bool {
+        self.change(|rules| rules.deny.remove(&canonical(net)))
+    }
+
+    /// Allows a peer; whether that is new. The first one shuts out all others.
+    pub fn add_allow_peer(&self, peer: PeerId) -> bool {
+        self.change(|rules| rules.allow_peers.insert(peer))
+    }
+
+    /// Takes a peer back; whether it was listed. Without the last one, all are allowed.
+    pub fn remove_allow_peer(&self, peer: &PeerId) -> bool {
+        self.change(|rules| rules.allow_peers.remove(peer))
+    }
+
+    /// Denies a peer; whether that is new.
+    pub fn add_deny_peer(&self, peer: PeerId) -> bool {
+        self.change(|rules| rules.deny_peers.insert(peer))
+    }
+
+    /// Takes a peer back; whether it was listed.
+    pub fn remove_deny_peer(&self, peer: &PeerId) -> bool {
+        self.change(|rules| rules.deny_peers.remove(peer))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rules) -> bool) -> bool {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
+        if !change(&mut rules) {
+            return false;
         }
-        if let Some(denial) = self.denied_peer(peer) {
-            return Some(denial);
-        }
-        if !self.allow.is_empty() {
-            match ip {
-                Some(ip) if self.allow.find(ip).is_some() => {}
-                Some(ip) => return Some(Denial::new("allow", format!("{ip} is in no allowed network"))),
-                None => {
-                    let reason = "the address has no IP, and only some networks are allowed";
-                    return Some(Denial::new("allow", reason));
-                }
-            }
-        }
-        self.unlisted_peer(peer)
+        let ruling = Ruling::new(rules);
+        let before = mem::replace(&mut *self.ruling.write().unwrap_or_else(PoisonError::into_inner), ruling);
+        // Freeing many rules takes a while, too.
+        drop((changing, before));
+        true
     }
 
-    /// What is against a peer, wherever it is.
-    fn peer_denial(&self, peer: Option<PeerId>) -> Option<Denial> {
-        self.denied_peer(peer).or_else(|| self.unlisted_peer(peer))
-    }
-
-    fn denied_peer(&self, peer: Option<PeerId>) -> Option<Denial> {
-        let peer = peer.filter(|peer| self.deny_peers.contains(peer))?;
-        Some(Denial::new(format!("deny_peers = {peer}"), "the peer is denied"))
-    }
-
-    fn unlisted_peer(&self, peer: Option<PeerId>) -> Option<Denial> {
-        let peer = peer.filter(|peer| !self.allow_peers.is_empty() && !self.allow_peers.contains(peer))?;
-        Some(Denial::new("allow_peers", format!("{peer} is not an allowed peer")))
+    fn ruling(&self) -> RwLockReadGuard<'_, Ruling> {
+        self.ruling.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,25 +200,14 @@ impl Gate for IpFilter {
             Checkpoint::AddrDial { peer: None, addr } => (address::peer(addr), Some(*addr)),
             _ => (point.peer().copied(), point.remote()),
         };
+        let ruling = self.ruling();
         let denial = remote.map_or_else(
-            || self.peer_denial(peer),
+            || ruling.peer_denial(peer),
             // The IP that the bytes go to: what follows a name or a relay is that one's business.
-            |remote| self.denial(address::ip(remote).map(|ip| ip.to_canonical()), peer),
+            |remote| ruling.denial(address::ip(remote).map(|ip| ip.to_canonical()), peer),
         );
         denial.map_or(Verdict::Allow, Verdict::Deny)
     }
-}
-
-/// Reads the entries of one key; those that do not parse are noted with their place.
-fn parse_all<'a, T>(
-    key: &'a str,
-    entries: &'a [String],
-    parse: fn(&str) -> Result<T, (String, String)>,
-    problems: &'a mut Problems,
-) -> impl Iterator<Item = T> {
-    entries.iter().enumerate().filter_map(move |(at, entry)| {
-        parse(entry).map_err(|(problem, help)| problems.add(&format!("{key}[{at}]"), problem, help)).ok()
-    })
 }
 
 #[cfg(test)]

@@ -2,3 +2,5 @@
 
 pub mod ip_filter;
 pub(crate) mod nets;
+pub mod prefix_limit;
+pub mod rate_limit;

@@ -1,7 +1,7 @@
 //! Networks and peers as the configuration names them, and a set of networks that answers in logarithmic time.
 
 use ipnet::{IpNet, Ipv4Net};
-use skep_api::PeerId;
+use skep_api::{PeerId, Problems};
 use std::net::IpAddr;
 
 /// Networks, sorted and without those that another one covers.
@@ -14,7 +14,7 @@ pub(crate) struct Nets(Vec<IpNet>);
 impl Nets {
     /// The set of `nets`. Networks of IPv4 addresses mapped into IPv6 become IPv4 networks.
     pub(crate) fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
-        let mut sorted: Vec<_> = nets.into_iter().map(|net| canonical(net.trunc())).collect();
+        let mut sorted: Vec<_> = nets.into_iter().map(canonical).collect();
         // A network comes before those within it.
         sorted.sort_unstable_by_key(|net| (net.addr(), net.prefix_len()));
         let mut disjoint: Vec<IpNet> = Vec::with_capacity(sorted.len());
@@ -38,8 +38,9 @@ impl Nets {
     }
 }
 
-/// `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+/// Without address bits beyond the prefix length, and mapped IPv4 as IPv4: `::ffff:10.0.0.1/104` is `10.0.0.0/8`.
 pub(crate) fn canonical(net: IpNet) -> IpNet {
+    let net = net.trunc();
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped());
     mapped.and_then(|(len, ip)| Ipv4Net::new(ip, len).ok()).map_or(net, IpNet::V4)
@@ -78,6 +79,18 @@ pub(crate) fn parse_peer(text: &str) -> Result<PeerId, (String, String)> {
             format!("\"{text}\" is not a peer id: {e}"),
             "the text form of a peer id, such as \"12D3KooW…\"".into(),
         )
+    })
+}
+
+/// Reads the entries of one key; those that do not parse are noted with their place.
+pub(crate) fn parse_all<'a, T>(
+    key: &'a str,
+    entries: &'a [String],
+    parse: fn(&str) -> Result<T, (String, String)>,
+    problems: &'a mut Problems,
+) -> impl Iterator<Item = T> {
+    entries.iter().enumerate().filter_map(move |(at, entry)| {
+        parse(entry).map_err(|(problem, help)| problems.add(&format!("{key}[{at}]"), problem, help)).ok()
     })
 }
 

@@ -26,7 +26,7 @@ use skep_api::{
     config::DurationText,
     random::Random,
     register_service,
-    service::{NodeControl, Service},
+    service::{Needs, NodeControl, Service},
 };
 use std::{
     sync::{
@@ -212,6 +212,12 @@ impl Service for AutoConnector {
     async fn run(&self, node: Arc<dyn NodeControl>) {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&node));
         Run::new(self, node).run().await;
+    }
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        (needs.peerstore, needs.peers) = (true, self.config.target as usize);
+        needs
     }
 
     fn report(&self) -> serde_json::Value {

@@ -22,7 +22,7 @@ use skep_api::{
     config::DurationText,
     random::Random,
     register_service,
-    service::{NodeControl, Service},
+    service::{Needs, NodeControl, Service},
     tags::CommonTags,
 };
 use std::{
@@ -188,6 +188,12 @@ impl Service for Reconnector {
     async fn run(&self, node: Arc<dyn NodeControl>) {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&node));
         Run::new(self, node).run().await;
+    }
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        needs.peerstore = true;
+        needs
     }
 
     fn report(&self) -> serde_json::Value {

@@ -2,7 +2,7 @@
 //!
 //! References in `[stack]` are resolved to plugins and their tables (`references.rs`), the addresses to listen on
 //! are read (`listen.rs`), the plugins are built (`build.rs`), and the rules that no plugin can check by itself
-//! are applied (`rules.rs`, `resources.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
+//! are applied (`rules.rs`, `resources.rs`, `services.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
 //! opens a socket, reads a file but what the system says of itself, or starts a task.
 
 mod build;
@@ -12,6 +12,7 @@ mod references;
 mod resources;
 mod rules;
 mod schema;
+mod services;
 mod shadow;
 
 pub use explain::KeyInfo;

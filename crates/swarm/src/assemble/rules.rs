@@ -3,7 +3,7 @@
 //! A rule about a layer is skipped if something of the layer is broken already: that has been reported, and a
 //! second error would only follow from it.
 
-use super::{Plan, build::Built, references::stack_key, resources};
+use super::{Plan, build::Built, references::stack_key, resources, services};
 use crate::{
     profile::{KeyPath, Profile},
     settings::Settings,
@@ -29,6 +29,8 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<Str
     if let Some(settings) = facts.settings {
         errors.extend(marks_below_cap(facts, settings));
         errors.extend(cap_below_fd_limit(facts, settings));
+        errors.extend(services::check(facts, settings));
+        errors.extend(nowhere_to_keep_tags(facts, settings));
         let found = resources::check(facts, settings);
         errors.extend(found.errors);
         return found.notes;
@@ -103,6 +105,12 @@ fn cap_below_fd_limit(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigEr
     let problem = format!("{cap} connections do not fit in the {limit} files that the process may open");
     let help = format!("raise `ulimit -n`, or set it below {limit}");
     Some(error(facts.profile, &KeyPath::new(["swarm", "max_connections"]), problem, help))
+}
+
+fn nowhere_to_keep_tags(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigError> {
+    let lacks = facts.built.stack.peerstore.is_none() && !facts.built.broken.contains("peerstore");
+    let found = settings.check_store(!lacks).err()?.into_vec().pop()?;
+    Some(error(facts.profile, &KeyPath::new(["swarm", "persist_tags"]), found.problem, found.help))
 }
 
 pub(super) fn rank(origin: &ValueOrigin) -> u8 {

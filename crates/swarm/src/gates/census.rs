@@ -43,9 +43,9 @@ impl Counted {
         self.admitting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in, if its address has an IP.
+    /// Takes a connection in, if its address has an IP. That of a relay is not the peer's.
     pub(crate) fn take_seat(self: &Arc<Self>, role: Role, remote: &Multiaddr) -> Option<Seat> {
-        let ip = address::ip(remote)?.to_canonical();
+        let ip = address::ip(remote).filter(|_| !address::is_relayed(remote))?.to_canonical();
         let mut seats = self.lock();
         let place = (role == Role::Dialer, ip, seats.next);
         seats.next = seats.next.saturating_add(1);

@@ -154,6 +154,7 @@ impl Inner {
             Some(&before),
         );
         self.dialer.configure(assembly.dial.clone(), assembly.retry.clone());
+        self.tags.set_grace(live.settings.tag_grace.0);
         self.go_live(live);
         self.set_assembled(&assembly);
         let (stopped, started) = self.replace_services(&before.given.services).await;

@@ -13,7 +13,7 @@ use skep_api::{
     peerstore::PeerStore,
     protocol::{NegotiatedStream, ProtocolError, ProtocolErrorKind, Session},
     selector::ConnectionView,
-    service::{Changes, DialFailed, DialManner, NodeControl},
+    service::{Changes, DialFailed, DialManner, DialPriority, NodeControl},
     tags::Tags,
 };
 use std::sync::{Arc, PoisonError, Weak};
@@ -34,7 +34,7 @@ impl Control {
             node: Arc::downgrade(node),
             key: node.public_key(),
             local_peer: node.local_peer,
-            tags: node.tags_of(),
+            tags: Arc::new(node.tags.clone()),
             tasks: node.tasks.scope(),
         }
     }
@@ -116,6 +116,8 @@ impl NodeControl for Control {
         let mut options = DialOptions::default().priority(manner.priority);
         options.always = manner.another;
         options.timeout = manner.timeout;
+        // It waits longer from try to try by itself; to be refused in between would be to wait twice.
+        options.ignore_backoff = manner.priority == DialPriority::Reconnect;
         if manner.another {
             // A dial of its own knows no address by itself.
             let store = node.store();

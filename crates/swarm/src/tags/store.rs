@@ -1,190 +1,296 @@
-//! The table of tags and protections.
+//! The tag store: a handle on the table.
+//!
+//! Its lock is a leaf. Nothing is called under it: not functions of the application's, not the peer store, nothing that
+//! takes another lock. So it may be taken under any other, that of the table of connections above all.
 
+use super::{
+    entry::Entry,
+    keeper::Node,
+    table::{Call, Limits, Table},
+};
 use skep_api::{
     PeerId,
-    tags::{TagError, TagInfo},
+    tags::{TagError, TagInfo, Tags},
 };
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
-/// Peers with tags or protections.
-const MAX_PEERS: usize = 1 << 16;
-/// Tags of one peer, and protections of one peer.
-const MAX_NAMES: usize = 64;
+/// Bytes of the name of a tag, or of an owner.
+pub(super) const MAX_NAME: usize = 128;
 
-/// Tags and protections of all peers.
-#[derive(Debug, Default)]
-pub(crate) struct TagStore(Mutex<HashMap<PeerId, Entry>>);
+/// Tags and protections of peers. Cheap to clone; clones are one store.
+///
+/// A peer without a connection keeps its tags for the grace period only: from the end of its last connection, or from when
+/// it was tagged last, whichever is later. Tags that [outlive connections](skep_api::tags::CommonTags::outlives_connection)
+/// and protections stay until they are taken. A peer with a connection keeps everything.
+///
+/// There is room for 65,536 peers with tags or protections, for 64 tags and 64 protections of each, and for names of 128
+/// bytes. Where it is short of room for peers, the one that goes is without a connection, a protection, and a tag that
+/// outlives connections; of these, the one whose grace period began first. If there is none, nobody is let in.
+///
+/// What is over is taken whenever the store is used. The store of a node also has a task for it, while there is something
+/// that will be over.
+#[derive(Clone)]
+pub struct TagStore(pub(super) Arc<Shared>);
 
-#[derive(Debug)]
-struct Entry {
-    tags: BTreeMap<String, i64>,
-    protected_by: BTreeSet<String>,
-    since: Instant,
+/// Somebody who is told about a peer.
+type Told = Box<dyn Fn(&PeerId) + Send + Sync>;
+
+pub(super) struct Shared {
+    table: Mutex<Table>,
+    /// What is called before a protection ends.
+    unprotecting: OnceLock<Told>,
+    /// Where it belongs, if to a node.
+    pub(super) node: OnceLock<Node>,
+    /// Something is due earlier than the keeper thinks.
+    pub(super) earlier: Notify,
 }
 
 impl TagStore {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An empty store that belongs to no node. Tags of peers without a connection go after `grace`, never if there is
+    /// none.
+    #[must_use]
+    pub fn new(grace: Option<Duration>) -> Self {
+        Self::with_limits(grace, Limits::DEFAULT)
     }
 
-    pub(crate) fn upsert(
+    pub(super) fn with_limits(grace: Option<Duration>, limits: Limits) -> Self {
+        Self(Arc::new(Shared {
+            table: Mutex::new(Table::new(grace, limits)),
+            unprotecting: OnceLock::new(),
+            node: OnceLock::new(),
+            earlier: Notify::new(),
+        }))
+    }
+
+    /// Changes the grace period, for what runs already, too.
+    pub fn set_grace(&self, grace: Option<Duration>) {
+        self.0.with(|table, _| table.grace = grace);
+        // It may be over already.
+        self.0.with(|_, _| ());
+    }
+
+    /// Sets what is called before a protection ends. Once only.
+    pub(crate) fn before_unprotecting(&self, call: impl Fn(&PeerId) + Send + Sync + 'static) {
+        let _ = self.0.unprotecting.set(Box::new(call));
+    }
+
+    /// Gives a peer a tag, in place of one of that name. It need not be connected.
+    ///
+    /// # Errors
+    /// [`TagError`] if the name is too long, the peer has too many tags, or the store is full.
+    pub fn tag(&self, peer: &PeerId, tag: &str, value: i64) -> Result<(), TagError> {
+        self.alter(peer, tag, |_| value).map(drop)
+    }
+
+    /// Takes a tag from a peer, one that decays, too. Whether it had it.
+    pub fn untag(&self, peer: &PeerId, tag: &str) -> bool {
+        self.release(peer, |entry| entry.tags.remove(tag).is_some() | entry.decaying.remove(tag).is_some())
+    }
+
+    /// Changes a tag by a function of its value; of 0 if there is none. The new value. The function does not run under the
+    /// lock, so it may use the store; it is called again if another changes the tag meanwhile. If it panics, nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// [`TagError`] if the name is too long, the peer has too many tags, or the store is full.
+    pub fn upsert(&self, peer: &PeerId, tag: &str, change: impl Fn(i64) -> i64) -> Result<i64, TagError> {
+        check_name(tag)?;
+        loop {
+            let old = self.0.with(|table, _| table.plain(peer, tag));
+            let value = change(old.unwrap_or(0));
+            let done = self
+                .0
+                .with(|table, now| (table.plain(peer, tag) == old).then(|| table.set(peer, tag, value, now)));
+            if let Some(done) = done {
+                return done.map(|()| value);
+            }
+        }
+    }
+
+    /// Adds to a tag, saturating. The new value.
+    ///
+    /// # Errors
+    /// As [`TagStore::tag`].
+    pub fn upsert_add(&self, peer: &PeerId, tag: &str, delta: i64) -> Result<i64, TagError> {
+        self.alter(peer, tag, |value| value.saturating_add(delta))
+    }
+
+    /// Adds to a tag within `min..=max`. The new value.
+    ///
+    /// # Errors
+    /// [`TagError::Bounds`] if `min` is above `max`; otherwise as [`TagStore::tag`].
+    pub fn upsert_bounded(
         &self,
         peer: &PeerId,
         tag: &str,
-        change: impl Fn(i64) -> i64,
-    ) -> Result<(), TagError> {
-        let current = |peers: &HashMap<PeerId, Entry>| peers.get(peer)?.tags.get(tag).copied();
-        loop {
-            // The function is the application's, and may ask this table: it does not run under the lock.
-            let old = current(&self.lock());
-            let value = change(old.unwrap_or(0));
-            let mut peers = self.lock();
-            if current(&peers) != old {
-                continue;
-            }
-            let entry = room(&mut peers, peer)?;
-            if entry.tags.len() >= MAX_NAMES && old.is_none() {
-                return Err(TagError::PeerFull(MAX_NAMES));
-            }
-            entry.tags.insert(tag.into(), value);
-            return Ok(());
+        delta: i64,
+        min: i64,
+        max: i64,
+    ) -> Result<i64, TagError> {
+        if min > max {
+            return Err(TagError::Bounds { tag: tag.into(), min, max });
         }
+        self.alter(peer, tag, |value| value.saturating_add(delta).min(max).max(min))
     }
 
-    pub(crate) fn untag(&self, peer: &PeerId, tag: &str) -> bool {
-        let mut peers = self.lock();
-        let removed = peers.get_mut(peer).is_some_and(|entry| entry.tags.remove(tag).is_some());
-        tidy(&mut peers, peer);
-        removed
+    /// Sets a tag, as [`TagStore::tag`] does. The new value.
+    ///
+    /// # Errors
+    /// As [`TagStore::tag`].
+    pub fn upsert_set(&self, peer: &PeerId, tag: &str, value: i64) -> Result<i64, TagError> {
+        self.alter(peer, tag, |_| value)
     }
 
-    pub(crate) fn protect(&self, peer: &PeerId, owner: &str) -> Result<(), TagError> {
-        let mut peers = self.lock();
-        let entry = room(&mut peers, peer)?;
-        if entry.protected_by.len() >= MAX_NAMES && !entry.protected_by.contains(owner) {
-            return Err(TagError::PeerFull(MAX_NAMES));
-        }
-        entry.protected_by.insert(owner.into());
-        Ok(())
+    /// Changes a tag under the lock.
+    fn alter(&self, peer: &PeerId, tag: &str, change: impl FnOnce(i64) -> i64) -> Result<i64, TagError> {
+        check_name(tag)?;
+        self.0.with(|table, now| {
+            let value = change(table.plain(peer, tag).unwrap_or(0));
+            table.set(peer, tag, value, now).map(|()| value)
+        })
     }
 
-    /// Whether there is another protection.
-    pub(crate) fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
-        let mut peers = self.lock();
-        let Some(entry) = peers.get_mut(peer) else { return false };
-        entry.protected_by.remove(owner);
-        let left = !entry.protected_by.is_empty();
-        tidy(&mut peers, peer);
-        left
+    /// Takes all tags from a peer, those that decay or outlive connections, too; its protections stay. How many they were.
+    pub fn clear_peer(&self, peer: &PeerId) -> usize {
+        self.release(peer, |entry| {
+            let count = entry.num_tags();
+            entry.tags.clear();
+            entry.decaying.clear();
+            count
+        })
     }
 
-    pub(crate) fn is_protected(&self, peer: &PeerId, owner: Option<&str>) -> bool {
-        let peers = self.lock();
-        let Some(entry) = peers.get(peer) else { return false };
-        owner.map_or(!entry.protected_by.is_empty(), |owner| entry.protected_by.contains(owner))
+    /// Protects a peer in the name of `owner`. Protections stay over reconnects, until they are taken.
+    ///
+    /// # Errors
+    /// [`TagError`] if the name is too long, the peer has too many protections, or the store is full.
+    pub fn protect(&self, peer: &PeerId, owner: &str) -> Result<(), TagError> {
+        check_name(owner)?;
+        self.0.with(|table, now| table.protect(peer, owner, now))
     }
 
-    /// The sum of the peer's tags.
-    pub(crate) fn value(&self, peer: &PeerId) -> i64 {
-        self.lock().get(peer).map_or(0, |entry| sum(&entry.tags))
+    /// Ends the protection by `owner`. Whether others still protect the peer.
+    pub fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
+        self.0.unprotecting(peer);
+        self.release(peer, |entry| {
+            entry.protected_by.remove(owner);
+            !entry.protected_by.is_empty()
+        })
     }
 
-    pub(crate) fn info(&self, peer: &PeerId) -> Option<TagInfo> {
-        self.lock().get(peer).map(info)
+    /// Ends all protections of a peer, whoever gave them. How many they were.
+    pub fn unprotect_all(&self, peer: &PeerId) -> usize {
+        self.0.unprotecting(peer);
+        self.release(peer, |entry| {
+            let count = entry.protected_by.len();
+            entry.protected_by.clear();
+            count
+        })
     }
 
-    /// Some peers with what they have, the most valuable first.
-    pub(crate) fn top(&self, max: usize) -> Vec<(PeerId, TagInfo)> {
-        let peers = self.lock();
-        let rank = |(peer, entry): (&PeerId, &Entry)| {
-            (entry.protected_by.is_empty(), Reverse(sum(&entry.tags)), *peer)
+    /// A connection to a peer begins. Its tags stay from now on. A node calls it by itself.
+    pub fn record_connection(&self, peer: &PeerId, id: u64) {
+        self.0.with(|table, now| table.connected(peer, id, now));
+    }
+
+    /// A connection to a peer has ended. After the last one, the grace period of the peer's tags begins. A connection that
+    /// is not known changes nothing. Whether it was known. A node calls it by itself.
+    pub fn remove_connection(&self, peer: &PeerId, id: u64) -> bool {
+        self.0.with(|table, now| table.disconnected(peer, id, now))
+    }
+
+    /// Takes something from a peer that is in the table.
+    fn release<T: Default>(&self, peer: &PeerId, take: impl FnOnce(&mut Entry) -> T) -> T {
+        self.0.with(|table, now| {
+            let taken = table.change(peer, take);
+            table.note(peer, now);
+            taken.unwrap_or_default()
+        })
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses the table, in which nothing is over any more. `work` calls nothing beyond this folder.
+    pub(super) fn with<T>(self: &Arc<Self>, work: impl FnOnce(&mut Table, Instant) -> T) -> T {
+        let (result, call) = {
+            let mut table = self.lock();
+            let now = Instant::now();
+            table.sweep(now);
+            let result = work(&mut table, now);
+            (result, table.call())
         };
-        let mut ranked: Vec<_> = peers.iter().map(rank).collect();
-        ranked.sort_unstable();
-        let top = ranked.into_iter().take(max);
-        top.filter_map(|(_, _, peer)| peers.get(&peer).map(|entry| (peer, info(entry)))).collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-}
-
-fn info(entry: &Entry) -> TagInfo {
-    let mut info = TagInfo::default();
-    info.tags.clone_from(&entry.tags);
-    info.protected_by.clone_from(&entry.protected_by);
-    info.age = entry.since.elapsed();
-    info
-}
-
-fn sum(tags: &BTreeMap<String, i64>) -> i64 {
-    tags.values().fold(0, |sum, value| sum.saturating_add(*value))
-}
-
-/// The entry of a peer, new if need be. The oldest without a protection go for it, many at once, so that it is seldom.
-fn room<'a>(peers: &'a mut HashMap<PeerId, Entry>, peer: &PeerId) -> Result<&'a mut Entry, TagError> {
-    if peers.len() >= MAX_PEERS && !peers.contains_key(peer) {
-        let open = peers.iter().filter(|(_, entry)| entry.protected_by.is_empty());
-        let mut open: Vec<_> = open.map(|(peer, entry)| (entry.since, *peer)).collect();
-        if open.is_empty() {
-            return Err(TagError::Full(MAX_PEERS));
+        match call {
+            Call::Nothing => {}
+            Call::Start => self.start(),
+            Call::Earlier => self.earlier.notify_one(),
         }
-        open.sort_unstable();
-        for (_, peer) in open.iter().take(MAX_PEERS / 16) {
-            peers.remove(peer);
+        result
+    }
+
+    fn unprotecting(&self, peer: &PeerId) {
+        if let Some(call) = self.unprotecting.get() {
+            call(peer);
         }
     }
-    let new = || Entry { tags: BTreeMap::new(), protected_by: BTreeSet::new(), since: Instant::now() };
-    Ok(peers.entry(*peer).or_insert_with(new))
 }
 
-/// Forgets a peer that has nothing.
-fn tidy(peers: &mut HashMap<PeerId, Entry>, peer: &PeerId) {
-    if peers.get(peer).is_some_and(|entry| entry.tags.is_empty() && entry.protected_by.is_empty()) {
-        peers.remove(peer);
+pub(super) fn check_name(name: &str) -> Result<(), TagError> {
+    if name.len() > MAX_NAME {
+        return Err(TagError::Name { len: name.len(), max: MAX_NAME });
+    }
+    Ok(())
+}
+
+impl fmt::Debug for TagStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TagStore").field("peers", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Tags for TagStore {
+    fn tag(&self, peer: &PeerId, tag: &str, value: i64) -> Result<(), TagError> {
+        Self::tag(self, peer, tag, value)
+    }
+
+    fn untag(&self, peer: &PeerId, tag: &str) -> bool {
+        Self::untag(self, peer, tag)
+    }
+
+    fn info(&self, peer: &PeerId) -> Option<TagInfo> {
+        Self::info(self, peer)
+    }
+
+    fn value(&self, peer: &PeerId) -> i64 {
+        Self::value(self, peer)
+    }
+
+    fn tagged(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<PeerId> {
+        Self::tagged(self, wanted)
+    }
+
+    fn protect(&self, peer: &PeerId, owner: &str) -> Result<(), TagError> {
+        Self::protect(self, peer, owner)
+    }
+
+    fn unprotect(&self, peer: &PeerId, owner: &str) -> bool {
+        Self::unprotect(self, peer, owner)
+    }
+
+    fn is_protected(&self, peer: &PeerId, owner: Option<&str>) -> bool {
+        Self::is_protected(self, peer, owner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_add_up_and_protections_have_owners() {
-        let (store, peer) = (TagStore::default(), PeerId::random());
-        store.upsert(&peer, "a", |_| 5).unwrap();
-        store.upsert(&peer, "b", |old| old - 2).unwrap();
-        assert_eq!(store.value(&peer), 3);
-        store.protect(&peer, "x").unwrap();
-        store.protect(&peer, "x").unwrap();
-        store.protect(&peer, "").unwrap();
-        assert!(store.is_protected(&peer, None) && store.is_protected(&peer, Some("")));
-        assert!(!store.is_protected(&peer, Some("y")));
-        assert!(store.unprotect(&peer, "x") && store.unprotect(&peer, "x"));
-        assert!(!store.unprotect(&peer, ""));
-        assert!(store.untag(&peer, "a") && store.untag(&peer, "b") && !store.untag(&peer, "b"));
-        assert_eq!((store.info(&peer), store.len()), (None, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_table_is_bounded_and_keeps_the_protected() {
-        let store = TagStore::default();
-        let kept = PeerId::random();
-        store.protect(&kept, "me").unwrap();
-        for _ in 0..MAX_PEERS + 5 {
-            store.upsert(&PeerId::random(), "t", |_| 1).unwrap();
-        }
-        assert!(store.len() <= MAX_PEERS && store.len() > MAX_PEERS / 2);
-        assert!(store.is_protected(&kept, None));
-        for n in 1..=MAX_NAMES {
-            store.protect(&kept, &n.to_string()).ok();
-        }
-        assert_eq!(store.protect(&kept, "more"), Err(TagError::PeerFull(MAX_NAMES)));
-    }
-}
+mod model;
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 mod lower;
+mod services;
 mod upper;
 
 use skep_api::{BuildCx, Keypair, Layer, Plugin};
@@ -12,6 +13,7 @@ use skep_swarm::{
 };
 
 pub use lower::{memory, noise, tcp, yamux};
+pub use services::{health, reconnect};
 pub use upper::{best, dns, identify, ip_filter, ping, scoped, smart, store, watermark};
 
 /// All fakes but `memory`, by hand.
@@ -29,6 +31,12 @@ pub fn builder() -> RegistryBuilder {
         .add(scoped::PLUGIN)
         .add(ping::PLUGIN)
         .add(identify::PLUGIN)
+        .add(reconnect::PLUGIN)
+        .add(health::PLUGIN)
+        // Of the profile `public` alone.
+        .add(renamed(ip_filter::PLUGIN, "prefix_limit"))
+        .add(renamed(ip_filter::PLUGIN, "rate_limit"))
+        .add(renamed(health::PLUGIN, "auto_connect"))
 }
 
 /// All fakes, by hand.

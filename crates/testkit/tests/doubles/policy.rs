@@ -10,7 +10,7 @@ use skep_api::{
     resolver::{ResolveError, ResolveErrorKind, Resolver},
 };
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -21,10 +21,13 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GateFault {
     Nothing,
-    EveryOtherAnswerIsNo,
+    EachObjectHasALotOfItsOwn,
     DenialsNameNoRule,
+    DenialsNameNoKey,
     BadRulesAreSkipped,
-    NamesAreAllowedTheSecondTime,
+    LocalhostIsLookedUp,
+    StreamsNeedARule,
+    JudgingAgainIsCounted,
 }
 
 /// Denies the addresses of its list.
@@ -32,11 +35,13 @@ pub(crate) enum GateFault {
 pub(crate) struct Blocklist {
     fault: GateFault,
     denied: Vec<IpAddr>,
-    asked: AtomicUsize,
+    again: AtomicUsize,
+    lot: usize,
 }
 
 impl Blocklist {
     pub(crate) fn build(fault: GateFault, table: Map<String, Value>) -> Result<Arc<dyn Gate>, ConfigErrors> {
+        static LOTS: AtomicUsize = AtomicUsize::new(0);
         let section = ConfigSection::from_table("gate.blocklist", table);
         let rules = section.table().get("deny").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut denied = Vec::new();
@@ -47,29 +52,41 @@ impl Blocklist {
                 Err(_) => return Err(Problems::one("deny", format!("{rule} is no address"), "").at(&section)),
             }
         }
-        Ok(Arc::new(Self { fault, denied, asked: AtomicUsize::new(0) }))
+        let lot = if fault == GateFault::EachObjectHasALotOfItsOwn { LOTS.fetch_add(1, Relaxed) } else { 0 };
+        Ok(Arc::new(Self { fault, denied, again: AtomicUsize::new(0), lot }))
+    }
+
+    fn is_denied(&self, remote: &Multiaddr) -> bool {
+        remote.iter().any(|part| match part {
+            Protocol::Ip4(ip) => self.denied.contains(&ip.into()),
+            Protocol::Ip6(ip) => self.denied.contains(&ip.into()),
+            Protocol::Dns6(name) if self.fault == GateFault::LocalhostIsLookedUp && name == "localhost" => {
+                self.denied.contains(&Ipv6Addr::LOCALHOST.into())
+            }
+            _ => false,
+        })
     }
 }
 
 impl Gate for Blocklist {
     fn check(&self, point: &Checkpoint<'_>, _cx: &GateCx<'_>) -> Verdict {
-        let asked = self.asked.fetch_add(1, Relaxed);
         let Some(remote) = point.remote() else { return Verdict::Allow };
-        let has_name = remote.iter().any(|p| matches!(p, Protocol::Dns4(_) | Protocol::Dnsaddr(_)));
-        let odd = asked % 2 == 1;
-        let deny = match self.fault {
-            GateFault::EveryOtherAnswerIsNo if odd && !has_name => true,
-            GateFault::NamesAreAllowedTheSecondTime if has_name => !odd,
-            _ => remote.iter().any(|part| match part {
-                Protocol::Ip4(ip) => self.denied.contains(&ip.into()),
-                Protocol::Ip6(ip) => self.denied.contains(&ip.into()),
-                _ => false,
-            }),
+        let again = match point {
+            Checkpoint::Again { .. } => self.again.fetch_add(1, Relaxed),
+            _ => self.again.load(Relaxed),
         };
-        match deny {
-            true if self.fault == GateFault::DenialsNameNoRule => Verdict::Deny(Denial::new("", "no")),
-            true => Verdict::Deny(Denial::new(format!("deny = {remote}"), "the address is on the list")),
-            false => Verdict::Allow,
+        let denied = self.is_denied(remote);
+        let deny = match (self.fault, point) {
+            (GateFault::EachObjectHasALotOfItsOwn, _) => denied && self.lot.is_multiple_of(2),
+            (GateFault::StreamsNeedARule, Checkpoint::Stream { .. }) => denied || self.denied.is_empty(),
+            (GateFault::JudgingAgainIsCounted, Checkpoint::Link { .. }) => denied || again > 3,
+            _ => denied,
+        };
+        match (deny, self.fault) {
+            (true, GateFault::DenialsNameNoRule) => Verdict::Deny(Denial::new("", "no")),
+            (true, GateFault::DenialsNameNoKey) => Verdict::Deny(Denial::new("some rule", "no")),
+            (true, _) => Verdict::Deny(Denial::new(format!("deny = {remote}"), "the address is on the list")),
+            (false, _) => Verdict::Allow,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From a node to what is said of it.
 
-use super::{About, Connection, Dial, Listener, Scope, Status, Stream, Tagged, Totals};
+use super::{About, Connection, Dial, Gate, Listener, Scope, Status, Stream, Tagged, Tally, Totals};
 use crate::control::backoff::Load;
 use skep_api::{protocol::PeerInfo, resources, security::Role};
-use skep_swarm::{DialInFlight, ListenerInfo, Swarm, SwarmConn, TagInfo};
+use skep_swarm::{DialInFlight, GateInfo, GateTally, ListenerInfo, Swarm, SwarmConn, TagInfo};
 use std::time::Duration;
 
 /// What of it is asked for.
@@ -44,7 +44,20 @@ pub(in crate::control) fn status(node: &Swarm, about: &About, wanted: Wanted) ->
             .into_iter()
             .map(|(peer, info)| tagged(&peer.to_string(), info))
             .collect(),
+        gates: node.gates().into_iter().map(Gate::from).collect(),
+        services: node.service_reports(),
         config: node.plan().filter(|_| wanted.config).map(|plan| plan.show()),
+    }
+}
+
+impl From<GateInfo> for Gate {
+    fn from(info: GateInfo) -> Self {
+        let asked = info.tally.into_iter().filter(|tally| tally.allowed > 0 || tally.denied > 0);
+        let checkpoints = asked.map(|tally| {
+            let GateTally { checkpoint, allowed, denied, .. } = tally;
+            (checkpoint.to_string(), Tally { allowed, denied })
+        });
+        Self { name: info.name, shadow: info.shadow, checkpoints: checkpoints.collect() }
     }
 }
 

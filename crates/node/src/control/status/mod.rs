@@ -6,6 +6,7 @@ pub(super) use collect::{Wanted, status};
 
 use super::{backoff::Load, reload::Source};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -56,6 +57,12 @@ pub struct Status {
     pub scopes: Vec<Scope>,
     /// Peers with tags or protections, the protected first, then the most valuable.
     pub tags: Vec<Tagged>,
+    /// Gates in their order, with what they have said.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
+    /// What services tell of themselves, by name.
+    #[serde(default)]
+    pub services: BTreeMap<String, Value>,
     /// The effective configuration, in TOML; if it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -90,6 +97,28 @@ pub struct Totals {
     pub panics: u64,
     /// Events that subscribers were too slow for.
     pub missed_events: u64,
+}
+
+/// A gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Gate {
+    /// The word in the profile.
+    pub name: String,
+    /// Whether its denials are counted and have no effect.
+    pub shadow: bool,
+    /// What it has said since the start, by checkpoint; those at which it was never asked are left out.
+    pub checkpoints: BTreeMap<String, Tally>,
+}
+
+/// What a gate has said at a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Tally {
+    /// How often it has let pass.
+    pub allowed: u64,
+    /// How often it has denied.
+    pub denied: u64,
 }
 
 /// A listener.

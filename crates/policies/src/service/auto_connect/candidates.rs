@@ -68,7 +68,7 @@ mod tests {
         for n in 1..2_000 {
             store.add_addrs(&peer(n), &[addr("/ip4/192.0.2.1/tcp/1")], Ttl::Permanent);
         }
-        let tagged = |n: u64| if n % 2 == 0 { CommonTags::BOOTSTRAP } else { "mine" };
+        let tagged = |n: u64| if n.is_multiple_of(2) { CommonTags::BOOTSTRAP } else { "mine" };
         (1..100).for_each(|n| tags.tag(&peer(n), tagged(n), 3).unwrap());
         let gather = |seed| gather(&tags, &store, &Random::seeded(seed), &|candidate| *candidate != peer(1));
         let found = gather(1);
