@@ -12,8 +12,8 @@ pub(crate) struct Tally {
     minutes: VecDeque<u32>,
     /// Dials of all time.
     pub(crate) made: u64,
-    /// Of these, those that led to a link.
-    pub(crate) reached: u64,
+    /// Of these, those that have ended without a link.
+    pub(crate) failed: u64,
 }
 
 impl Tally {
@@ -25,8 +25,8 @@ impl Tally {
         }
     }
 
-    pub(crate) fn reached(&mut self) {
-        self.reached = self.reached.saturating_add(1);
+    pub(crate) fn failed(&mut self) {
+        self.failed = self.failed.saturating_add(1);
     }
 
     /// Dials within the last hour.
@@ -51,12 +51,12 @@ mod tests {
     fn an_hour_is_sixty_minutes() {
         let mut tally = Tally::default();
         tally.dialled();
-        tally.reached();
+        tally.failed();
         for _ in 0..59 {
             tally.next_minute();
             tally.dialled();
         }
-        assert_eq!((tally.in_hour(), tally.made, tally.reached), (60, 60, 1));
+        assert_eq!((tally.in_hour(), tally.made, tally.failed), (60, 60, 1));
         tally.next_minute();
         assert_eq!(tally.in_hour(), 59);
         (0..59).for_each(|_| tally.next_minute());

@@ -37,6 +37,9 @@ struct Cli {
     /// Minutes from its end to the end.
     #[arg(long, default_value_t = 25)]
     heal: u64,
+    /// Do not let the bootstrap nodes hold on to each other: shows that the halves do not meet again then.
+    #[arg(long)]
+    no_bridge: bool,
     /// The table has a line for every so many minutes, beside those around what happens.
     #[arg(long, default_value_t = 5)]
     every: u64,
@@ -48,6 +51,7 @@ struct Cli {
 impl Cli {
     fn plan(&self) -> Plan {
         let mut plan = Plan::new(self.nodes, self.seed);
+        plan.bridge = !self.no_bridge;
         plan.start = self.start;
         plan.settle = self.settle;
         plan.loss_percent = self.loss;

@@ -97,10 +97,10 @@ impl Net {
         Origin { from, partings: state.partings }
     }
 
-    /// Counts a dial that has led to a link.
-    pub(crate) fn reached(&self, from: usize) {
+    /// Counts a dial that has ended without a link.
+    pub(crate) fn failed(&self, from: usize) {
         if let Some(node) = self.lock().nodes.get_mut(from) {
-            node.tally.reached();
+            node.tally.failed();
         }
     }
 

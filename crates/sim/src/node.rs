@@ -130,7 +130,8 @@ impl World {
             ..auto_connect::Config::default()
         };
         // Bootstrap nodes hold on to each other: two halves that have enough peers each have no other reason to meet.
-        let peers = if node < self.plan.bootstrap { self.bootstrap(node) } else { Vec::new() };
+        let holds_on = self.plan.bridge && node < self.plan.bootstrap;
+        let peers = if holds_on { self.bootstrap(node) } else { Vec::new() };
         let reconnect = reconnect::Config { peers, ..reconnect::Config::default() };
         let wrong = |problems: skep::api::Problems, name| problems.at(&ConfigSection::empty(name));
         let auto_connect =

@@ -28,6 +28,9 @@ pub struct Plan {
     pub nodes: usize,
     /// Of these, those whose addresses all others start with: the first ones, so that each half has some.
     pub bootstrap: usize,
+    /// Whether the bootstrap nodes hold on to each other, which brings halves together again that have met nobody of the
+    /// other for long.
+    pub bridge: bool,
     /// The time within which the nodes start, one after the other.
     pub start: u64,
     /// From the first start to the loss.
@@ -59,6 +62,7 @@ impl Plan {
             seed,
             nodes,
             bootstrap: 5,
+            bridge: true,
             start: 5,
             settle: 20,
             loss_percent: 30,
@@ -68,7 +72,7 @@ impl Plan {
             ordinary: Marks { target: 8, low: 12, high: 16, cap: 24 },
             large: Marks { target: 32, low: 192, high: 256, cap: 512 },
             patience: 10,
-            max_dials: 120,
+            max_dials: 80,
         }
     }
 

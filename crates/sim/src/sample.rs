@@ -34,8 +34,8 @@ pub struct Sample {
     pub dials: Dials,
     /// Dials of all nodes since the beginning.
     pub dialled: u64,
-    /// Of these, those that were not answered.
-    pub unanswered: u64,
+    /// Of these, those that have ended without a link.
+    pub failed: u64,
     /// Connections that were pruned since the beginning.
     pub pruned: u64,
 }
@@ -79,7 +79,7 @@ impl Sample {
         let caps = network.connections();
         let over = caps.filter(|(node, n)| u32::try_from(*n).unwrap_or(u32::MAX) > plan.marks_of(*node).cap);
         let components = graph.components();
-        let (dialled, unanswered) = totals(network);
+        let (dialled, failed) = totals(network);
         Self {
             minute,
             live: live.len(),
@@ -92,7 +92,7 @@ impl Sample {
             across: across(&graph),
             dials: Dials::of(network, &live),
             dialled,
-            unanswered,
+            failed,
             pruned,
         }
     }
@@ -152,9 +152,8 @@ fn across(graph: &Graph) -> f64 {
 fn totals(network: &Network) -> (u64, u64) {
     let world = network.world();
     let tallies = (0..world.plan.nodes).map(|node| world.net.tally(node));
-    tallies.fold((0, 0), |(made, missed), tally| {
-        let unanswered = tally.made.saturating_sub(tally.reached);
-        (made.saturating_add(tally.made), missed.saturating_add(unanswered))
+    tallies.fold((0_u64, 0_u64), |(made, missed), tally| {
+        (made.saturating_add(tally.made), missed.saturating_add(tally.failed))
     })
 }
 

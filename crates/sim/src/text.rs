@@ -10,7 +10,7 @@ pub fn table(figures: &Figures, every: u64) -> String {
     let mut text = head(plan);
     text.push_str(
         "minute  live  degree min/p5/med/max  at target  ≤ high  parts  largest  across  \
-         dials/h mean/p99/max  dialled  unanswered  pruned\n",
+         dials/h mean/p99/max  dialled  failed  pruned\n",
     );
     for sample in figures.samples.iter().filter(|sample| is_shown(plan, sample.minute, every)) {
         line(&mut text, sample);
@@ -52,7 +52,7 @@ fn line(text: &mut String, sample: &Sample) {
     let _ = writeln!(
         text,
         "{:>6}  {:>4}  {degrees:>21}  {:>7.1} %  {:>4.1} %  {:>5}  {:>5.1} %  {:>4.1} %  {per_hour:>20}  {:>7}  \
-         {:>10}  {:>6}",
+         {:>6}  {:>6}",
         sample.minute,
         sample.live,
         100.0 * sample.at_target,
@@ -61,7 +61,7 @@ fn line(text: &mut String, sample: &Sample) {
         100.0 * sample.largest,
         100.0 * sample.across,
         sample.dialled,
-        sample.unanswered,
+        sample.failed,
         sample.pruned,
     );
 }

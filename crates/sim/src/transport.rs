@@ -47,6 +47,7 @@ impl Transport for SimTransport {
     async fn dial(&self, addr: &Multiaddr) -> Result<Link, TransportError> {
         let (net, from) = (&self.net, self.node);
         let origin = net.dial(from);
+        let mut under_way = UnderWay { net, from, reached: false };
         let Some(to) = node_at(addr) else {
             return Err(TransportError::new(TransportErrorKind::AddressUnavailable, addr.to_string()));
         };
@@ -60,7 +61,7 @@ impl Transport for SimTransport {
             net.keep_silent(io);
             return pending().await;
         }
-        net.reached(from);
+        under_way.reached = true;
         let far = Far::Dialled { origin, to, number };
         let io: BoxIo = Box::new(Wire { io, net: net.clone(), far });
         Ok(Link::Raw(RawLink { io, local, remote }))
@@ -69,6 +70,21 @@ impl Transport for SimTransport {
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
         let inner = self.inner.listen(addr).await?;
         Ok(Box::new(SimListener { inner, net: self.net.clone(), node: self.node }))
+    }
+}
+
+/// Counts a dial that ends without a link, also when it is given up.
+struct UnderWay<'a> {
+    net: &'a Net,
+    from: usize,
+    reached: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.reached {
+            self.net.failed(self.from);
+        }
     }
 }
 

@@ -35,7 +35,8 @@ impl Two {
 
     /// A link from node 0 to node 1, over which a byte has gone each way.
     async fn link(&mut self) -> (BoxIo, BoxIo) {
-        let (dialled, accepted) = tokio::join!(self.nodes[0].dial(&address_of(1)), async {
+        let addr = address_of(1);
+        let (dialled, accepted) = tokio::join!(self.nodes[0].dial(&addr), async {
             self.listeners[1].accept().await.unwrap().accept().await
         });
         let (mut a, mut b) = (raw(dialled.unwrap()).unwrap().io, raw(accepted.unwrap()).unwrap().io);
@@ -77,7 +78,7 @@ async fn a_parting_cuts_links_for_good_and_dials_while_it_lasts() {
     let _ = b.read_to_end(&mut all).await;
     assert_eq!(all, b"again");
     let tally = two.net.tally(0);
-    assert_eq!((tally.made, tally.reached, two.net.tally(1).made), (3, 2, 0));
+    assert_eq!((tally.made, tally.failed, two.net.tally(1).made), (3, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +95,8 @@ async fn a_node_that_is_lost_says_nothing_more_and_is_not_reached() {
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_is_under_way_is_cut_too() {
     let mut two = Two::new().await;
-    let dial = two.nodes[0].dial(&address_of(1));
+    let addr = address_of(1);
+    let dial = two.nodes[0].dial(&addr);
     tokio::pin!(dial);
     assert!(timeout(Duration::from_millis(30), dial.as_mut()).await.is_err());
     let incoming = two.listeners[1].accept().await.unwrap();
