@@ -58,6 +58,8 @@ impl Plan {
     /// The usual course with so many nodes and this seed.
     #[must_use]
     pub fn new(nodes: usize, seed: u64) -> Self {
+        // No more than there are others in a half of what is left: who misses peers for ever dials for ever.
+        let large = u32::try_from(nodes / 8).unwrap_or(u32::MAX).clamp(8, 32);
         Self {
             seed,
             nodes,
@@ -70,7 +72,7 @@ impl Plan {
             partition: 10,
             heal: 25,
             ordinary: Marks { target: 8, low: 12, high: 16, cap: 24 },
-            large: Marks { target: 32, low: 192, high: 256, cap: 512 },
+            large: Marks { target: large, low: 192, high: 256, cap: 512 },
             patience: 10,
             max_dials: 80,
         }
