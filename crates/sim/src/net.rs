@@ -141,7 +141,8 @@ impl State {
     }
 
     fn is_open(&self, a: usize, b: usize) -> bool {
-        !self.is_lost(a) && !self.is_lost(b) && !(self.parted && in_other_halves(a, b))
+        let parted = self.parted && in_other_halves(a, b);
+        !(parted || self.is_lost(a) || self.is_lost(b))
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Plan {
     pub patience: u64,
     /// Dials that no ordinary node may exceed in any hour.
     pub max_dials: u32,
+    /// Dials that no bootstrap node may exceed in any hour.
+    pub max_dials_large: u32,
 }
 
 impl Plan {
@@ -75,6 +77,7 @@ impl Plan {
             large: Marks { target: large, low: 192, high: 256, cap: 512 },
             patience: 10,
             max_dials: 80,
+            max_dials_large: 320,
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Sample {
     pub across: f64,
     /// Dials of those nodes that are not for bootstrapping, in the last hour.
     pub dials: Dials,
+    /// Dials of those that are.
+    pub dials_large: Dials,
     /// Dials of all nodes since the beginning.
     pub dialled: u64,
     /// Of these, those that have ended without a link.
@@ -90,7 +92,8 @@ impl Sample {
             components: components.len(),
             largest: rounded(ratio(components.first().copied().unwrap_or_default(), live.len())),
             across: across(&graph),
-            dials: Dials::of(network, &live),
+            dials: Dials::of(network, live.iter().copied().filter(|node| *node >= plan.bootstrap)),
+            dials_large: Dials::of(network, live.iter().copied().filter(|node| *node < plan.bootstrap)),
             dialled,
             failed,
             pruned,
@@ -122,10 +125,8 @@ impl Degrees {
 }
 
 impl Dials {
-    fn of(network: &Network, live: &[usize]) -> Self {
-        let world = network.world();
-        let ordinary = live.iter().filter(|node| **node >= world.plan.bootstrap);
-        let mut dials: Vec<_> = ordinary.map(|node| world.net.tally(*node).in_hour()).collect();
+    fn of(network: &Network, nodes: impl Iterator<Item = usize>) -> Self {
+        let mut dials: Vec<_> = nodes.map(|node| network.world().net.tally(node).in_hour()).collect();
         dials.sort_unstable();
         let sum = dials.iter().fold(0_usize, |sum, n| sum.saturating_add(usize::try_from(*n).unwrap_or(0)));
         Self {

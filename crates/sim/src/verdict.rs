@@ -40,7 +40,13 @@ impl Figures {
             .map(|(after, from, to, parts)| recovery(plan.patience, &samples, after, (from, to), parts));
         let mut verdicts: Vec<_> = recoveries.collect();
         verdicts.push(stays(&samples, plan));
-        verdicts.push(dials(&samples, plan));
+        verdicts.push(dials(&samples, "no ordinary node", |sample| sample.dials.max, plan.max_dials));
+        verdicts.push(dials(
+            &samples,
+            "no bootstrap node",
+            |sample| sample.dials_large.max,
+            plan.max_dials_large,
+        ));
         verdicts.push(cap(&samples));
         let found = panics.to_string();
         verdicts.push(Verdict { asked: "no task panics".into(), found, holds: panics == 0 });
@@ -79,12 +85,12 @@ fn stays(samples: &[Sample], plan: &Plan) -> Verdict {
     }
 }
 
-fn dials(samples: &[Sample], plan: &Plan) -> Verdict {
-    let most = samples.iter().map(|sample| sample.dials.max).max().unwrap_or_default();
+fn dials(samples: &[Sample], who: &str, dials: impl Fn(&Sample) -> u32, bound: u32) -> Verdict {
+    let most = samples.iter().map(dials).max().unwrap_or_default();
     Verdict {
-        asked: format!("no ordinary node dials more than {} times in any hour", plan.max_dials),
+        asked: format!("{who} dials more than {bound} times in any hour"),
         found: format!("{most} at most"),
-        holds: most <= plan.max_dials && !samples.is_empty(),
+        holds: most <= bound && !samples.is_empty(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A small network of which all is asked that is asked of a large one, and figures that are the same again.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use skep_sim::{Figures, Plan, run, table};
 
 /// Eighty nodes with a shorter course than usual.
