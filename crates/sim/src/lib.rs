@@ -7,6 +7,7 @@
 mod dials;
 mod error;
 mod graph;
+mod muxer;
 mod net;
 mod network;
 mod node;

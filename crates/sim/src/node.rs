@@ -2,6 +2,7 @@
 
 use crate::{
     Failure, Plan,
+    muxer::SimMuxer,
     net::{Net, address_of},
     peers::{AskForPeers, Peers},
     plan::Marks,
@@ -89,6 +90,7 @@ impl World {
         let marks = self.plan.marks_of(node);
         let section = ConfigSection::empty;
         let store = (policies::peerstore::memory::PLUGIN.build)(&section("peerstore.memory"), &cx)?;
+        let yamux = (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?;
         let peers = Peers { store: Arc::clone(&store), random: cx.random.clone() };
         let ask = AskForPeers { enough: usize_of(marks.target), random: cx.random.clone() };
         let pruner = watermark::Config {
@@ -101,7 +103,7 @@ impl World {
             .settings(settings(marks))
             .transport("memory", Arc::new(self.transport(node, &cx)))
             .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
-            .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
+            .muxer("yamux", Arc::new(SimMuxer(yamux)))
             .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?)
             .protocol(
                 "identify",
