@@ -187,9 +187,12 @@ impl Table {
         self.lock().remember_reset(id)
     }
 
-    /// Every stream.
+    /// Every stream, in the order of their ids, so that what is done to all of them is done in the same order again.
     pub(crate) fn all(&self) -> Vec<Arc<Record>> {
-        self.lock().streams.values().cloned().collect()
+        let mut streams: Vec<_> =
+            self.lock().streams.iter().map(|(id, record)| (*id, record.clone())).collect();
+        streams.sort_unstable_by_key(|(id, _)| *id);
+        streams.into_iter().map(|(_, record)| record).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -24,7 +24,7 @@ use skep_api::{
     peerstore::PeerStore, protocol::ProtocolHandler,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{
         Arc, Mutex, RwLock,
@@ -53,7 +53,8 @@ pub(crate) struct Inner {
     pub(crate) meters: Arc<Meters>,
     /// Where handlers run that do the application's work; with the rest of the node if there is none.
     pub(crate) handler_runtime: Option<Handle>,
-    pub(crate) connections: Mutex<HashMap<PeerId, Vec<SwarmConn>>>,
+    /// In the order of the peers, so that what is done for all of them is done in the same order again.
+    pub(crate) connections: Mutex<BTreeMap<PeerId, Vec<SwarmConn>>>,
     /// How many of these there are.
     pub(crate) total: AtomicUsize,
     pub(crate) listeners: Mutex<Vec<Bound>>,

@@ -4,7 +4,7 @@ use crate::dial::later;
 use futures::FutureExt;
 use skep_api::{TaskScope, context::Spawn};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -32,8 +32,8 @@ const ABORTING: Duration = Duration::from_secs(1);
 /// The tasks that run.
 #[derive(Debug, Default)]
 struct Running {
-    /// By number. The handle is missing for the moment between entering and starting.
-    tasks: HashMap<u64, (&'static str, Option<AbortHandle>)>,
+    /// By number, and aborted in this order. The handle is missing for the moment between entering and starting.
+    tasks: BTreeMap<u64, (&'static str, Option<AbortHandle>)>,
     /// There will be no more.
     over: bool,
 }

@@ -52,6 +52,8 @@ async fn run(node: &Inner, shared: &Arc<Shared>, muxed: Muxed) -> CloseReason {
     let (mut accepting, mut watching) = (true, true);
     let ended = loop {
         tokio::select! {
+            // In an order that does not depend on chance: each is done after it was ready once, or waits for a time.
+            biased;
             ended = &mut driver => break Some(ended),
             () = &mut accept, if accepting => accepting = false,
             verdict = &mut watch, if watching => match verdict {

@@ -99,6 +99,8 @@ impl Budget {
             self.settle();
             self.shorten();
             tokio::select! {
+                // In this order: a place that was granted is not asked for again.
+                biased;
                 // The sender goes only with the queue, which is as old as the node.
                 granted = granted => return granted.unwrap_or_else(|_| Err(full(self.lock().limits.queued))),
                 Ok(_) = priority.wait_for(|priority| *priority > now) => {}

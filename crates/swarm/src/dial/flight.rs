@@ -131,6 +131,8 @@ impl Flight {
             }
         };
         tokio::select! {
+            // In an order that does not depend on chance: none comes without end, and all is looked at after each.
+            biased;
             Some(attempted) = self.attempts.next() => self.attempted(attempted),
             Some(resolved) = self.resolving.next() => self.resolved(resolved),
             Some(request) = self.requests.recv() => self.request(request),

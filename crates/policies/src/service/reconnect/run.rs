@@ -11,7 +11,7 @@ use skep_api::{
     tags::CommonTags,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -30,8 +30,9 @@ pub(super) struct Run<'a> {
     service: &'a Reconnector,
     node: Arc<dyn NodeControl>,
     dials: Dials,
-    /// Since when the wanted peers that are connected are so.
-    since: HashMap<PeerId, Instant>,
+    /// Since when the wanted peers that are connected are so. In order: several that are lost at once draw their waits one
+    /// after the other.
+    since: BTreeMap<PeerId, Instant>,
     tick: Instant,
     /// When to look before that.
     soon: Option<Instant>,
@@ -41,7 +42,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(service: &'a Reconnector, node: Arc<dyn NodeControl>) -> Self {
         let dials = Dials::new(Arc::clone(&service.dialling));
-        let (since, tick) = (HashMap::new(), Instant::now());
+        let (since, tick) = (BTreeMap::new(), Instant::now());
         Self { service, node, dials, since, tick, soon: None, told: false }
     }
 
