@@ -121,7 +121,7 @@ impl SwarmBuilder {
 
     /// Runs protocol handlers, and notifees, on a runtime of their own. One that blocks its thread then holds up others of
     /// these at most, never the node: connections, handshakes, and what only watches a connection, such as ping
-    /// ([`ProtocolHandler::keeps_alive`] is false), stay where they are. It costs the threads, and one thread waking
+    /// ([`keeps_alive`](skep_api::protocol::ProtocolHandler::keeps_alive) is false), stay where they are. It costs the threads, and one thread waking
     /// another for each message that a handler waits for. The runtime must outlive the node.
     #[must_use]
     pub fn handler_runtime(mut self, runtime: Handle) -> Self {
