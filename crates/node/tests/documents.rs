@@ -8,7 +8,7 @@
 
 use std::{fs, path::PathBuf};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "ARCHITECTURE.md",
     "README.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/metrics.md",
     "docs/plugins.md",
     "docs/policies.md",
+    "docs/simulation.md",
 ];
 
 fn root() -> PathBuf {
