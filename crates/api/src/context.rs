@@ -1,7 +1,14 @@
 //! What a node gives to the plugins it is assembled from.
 
 use crate::{Keypair, Multiaddr, PeerId, PublicKey, metrics::Sink, random::Random};
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Runs background tasks that end with the node.
@@ -50,6 +57,8 @@ pub struct BuildCx {
     pub metrics: Sink,
     /// The node's chance, for jitter and the like. Not for secrets.
     pub random: Random,
+    /// What plugins of this node share; see [`BuildCx::shared`].
+    commons: Commons,
     /// What a reload replaces; see [`BuildCx::predecessor`].
     replaces: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -63,6 +72,7 @@ impl BuildCx {
             tasks,
             metrics: Sink::default(),
             random: Random::new(),
+            commons: Commons::default(),
             replaces: None,
         }
     }
@@ -88,11 +98,34 @@ impl BuildCx {
         self
     }
 
+    /// The one value of this type that the node has, made when it is first asked for. Plugins that do not know each other
+    /// meet here, through a type of a crate that both depend on: such as the TCP ports that several transports share.
+    #[must_use]
+    pub fn shared<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut commons = self.commons.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = commons.get(&TypeId::of::<T>()).cloned().and_then(|value| value.downcast().ok());
+        known.unwrap_or_else(|| {
+            let value = Arc::new(T::default());
+            commons.insert(TypeId::of::<T>(), Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
+            value
+        })
+    }
+
     /// The running plugin of the same reference, when a reload builds its successor: so that what was counted or learnt
     /// can be taken over. The reload may still fail, so `build` changes nothing about it.
     #[must_use]
     pub fn predecessor<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.replaces.clone()?.downcast().ok()
+    }
+}
+
+/// What the plugins of one node share, by type.
+#[derive(Clone, Default)]
+struct Commons(Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
+
+impl fmt::Debug for Commons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commons").finish_non_exhaustive()
     }
 }
 
@@ -128,4 +161,31 @@ pub trait NodeView: fmt::Debug + Send + Sync + 'static {
     fn listen_addrs(&self) -> Vec<Multiaddr>;
     /// Ids of the protocols that the node serves.
     fn protocols(&self) -> Vec<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Spawn for Nowhere {
+        fn spawn(&self, _: &'static str, _: Pin<Box<dyn Future<Output = ()> + Send>>) {}
+    }
+
+    fn cx() -> BuildCx {
+        BuildCx::new(Keypair::generate_ed25519(), TaskScope::new(Arc::new(Nowhere), CancellationToken::new()))
+    }
+
+    #[test]
+    fn the_plugins_of_a_node_share_one_value_of_a_type_and_those_of_another_node_another() {
+        let (node, other) = (cx(), cx());
+        node.shared::<AtomicU32>().store(7, Ordering::Relaxed);
+        let again = node.clone().replacing(None).shared::<AtomicU32>();
+        assert_eq!(again.load(Ordering::Relaxed), 7);
+        assert_eq!(other.shared::<AtomicU32>().load(Ordering::Relaxed), 0);
+        assert_eq!(*node.shared::<String>(), "");
+    }
 }

@@ -99,6 +99,10 @@ macro_rules! layer_error {
             #[must_use]
             pub fn kind(&self) -> $kind { self.kind }
 
+            /// What caused it, to be taken apart.
+            #[must_use]
+            pub fn into_source(self) -> Option<$crate::error::BoxError> { self.source }
+
             /// What exactly failed; empty where the kind says it all.
             #[must_use]
             pub fn detail(&self) -> &str { &self.detail }

@@ -1,8 +1,8 @@
 //! Contracts of the skep network layer.
 //!
 //! This crate holds what every other crate of a skep node agrees on, and nothing that runs: one trait
-//! object contract per layer ([`transport`], [`security`], [`muxer`], [`gate`], [`pruner`], [`resolver`],
-//! [`ranker`], [`selector`], [`resources`], [`peerstore`], [`protocol`], [`service`]), the descriptor by which a plugin
+//! object contract per layer ([`transport`], [`protector`], [`security`], [`muxer`], [`gate`], [`pruner`], [`resolver`],
+//! [`ranker`], [`selector`], [`resources`], [`peerstore`], [`protocol`], [`service`], [`decorator`]), the descriptor by which a plugin
 //! registers ([`plugin`]), how it reads its configuration table ([`config`]), and the error types.
 //!
 //! One word names a layer everywhere: the configuration table, the module here and the prefix of the crates
@@ -21,6 +21,7 @@ pub mod address;
 pub mod codes;
 pub mod config;
 pub mod context;
+pub mod decorator;
 pub mod error;
 pub mod escape;
 pub mod gate;
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;
+pub mod protector;
 pub mod protocol;
 pub mod pruner;
 pub mod random;

@@ -154,6 +154,8 @@ pub mod layer {
     layers! {
         /// [`crate::transport::Transport`]
         Transport, crate::transport::Transport, "transport", "transports", Restart, opaque;
+        /// [`crate::protector::Protector`]
+        Protector, crate::protector::Protector, "protector", "protector", NewConnections, opaque;
         /// [`crate::security::Upgrader`]
         Security, crate::security::Upgrader, "security", "security", NewConnections, opaque;
         /// [`crate::muxer::Muxer`]
@@ -176,6 +178,8 @@ pub mod layer {
         Protocol, crate::protocol::ProtocolHandler, "protocol", "protocols", Live, opaque;
         /// [`crate::service::Service`]
         Service, crate::service::Service, "service", "services", Live, known;
+        /// [`crate::decorator::Decorator`]
+        Decorator, crate::decorator::Decorator, "decorator", "decorators", Restart, opaque;
     }
 }
 
@@ -230,6 +234,7 @@ macro_rules! register_macros {
 
 register_macros! { $
     register_transport Transport "Registers a [`transport`](crate::transport) plugin; fields as in [`register!`](crate::register).";
+    register_protector Protector "Registers a [`protector`](crate::protector) plugin; fields as in [`register!`](crate::register).";
     register_security Security "Registers a [`security`](crate::security) plugin; fields as in [`register!`](crate::register).";
     register_muxer Muxer "Registers a [`muxer`](crate::muxer) plugin; fields as in [`register!`](crate::register).";
     register_gate Gate "Registers a [`gate`](crate::gate) plugin; fields as in [`register!`](crate::register).";
@@ -240,5 +245,6 @@ register_macros! { $
     register_resources Resources "Registers a [`resources`](crate::resources) plugin; fields as in [`register!`](crate::register).";
     register_peerstore Peerstore "Registers a [`peerstore`](crate::peerstore) plugin; fields as in [`register!`](crate::register).";
     register_service Service "Registers a [`service`](crate::service) plugin; fields as in [`register!`](crate::register).";
+    register_decorator Decorator "Registers a [`decorator`](crate::decorator) plugin; fields as in [`register!`](crate::register).";
     register_protocol Protocol "Registers a [`protocol`](crate::protocol) plugin; fields as in [`register!`](crate::register).";
 }

@@ -28,6 +28,17 @@ pub trait Upgrader: Debug + Send + Sync + 'static {
     /// The multistream-select id, such as `/noise`.
     fn protocol(&self) -> &str;
 
+    /// Whether it proves or hides nothing, and so needs the operator's consent (`[swarm] allow_insecure`).
+    fn insecure(&self) -> bool {
+        false
+    }
+
+    /// Whether this machine's processor runs its ciphers at full speed. In the order of a built-in profile those that are
+    /// not at full speed come after those that are; an order that an operator has written stays.
+    fn at_full_speed(&self) -> bool {
+        true
+    }
+
     /// Runs the handshake. The caller bounds it in time by dropping the future.
     ///
     /// # Errors
@@ -90,6 +101,7 @@ impl SecureCx {
 #[derive(Debug)]
 pub struct Verifier {
     expected: Option<PeerId>,
+    allow_insecure: bool,
 }
 
 /// What a peer presents to prove its identity.
@@ -107,7 +119,20 @@ impl Verifier {
     /// Expects this peer, or any if `None`.
     #[must_use]
     pub fn new(expected: Option<PeerId>) -> Self {
-        Self { expected }
+        Self { expected, allow_insecure: false }
+    }
+
+    /// The same, with the operator's consent to peers that prove nothing. The framework asks the profile for it.
+    #[must_use]
+    pub fn allowing_insecure(mut self) -> Self {
+        self.allow_insecure = true;
+        self
+    }
+
+    /// Who has to answer; anybody if `None`.
+    #[must_use]
+    pub fn expected(&self) -> Option<PeerId> {
+        self.expected
     }
 
     /// Checks the evidence: the key is well formed and not oversized, it signed the message, and it is the key
@@ -116,17 +141,28 @@ impl Verifier {
     /// # Errors
     /// [`SecurityErrorKind::BadIdentity`], [`SecurityErrorKind::BadSignature`], [`SecurityErrorKind::WrongPeer`].
     pub fn verify(self, evidence: Evidence<'_>) -> Result<Verified, SecurityError> {
-        if evidence.identity_key.len() > MAX_KEY_LEN {
-            let detail = format!("{} bytes, at most {MAX_KEY_LEN}", evidence.identity_key.len());
-            return Err(SecurityError::new(SecurityErrorKind::BadIdentity, detail));
-        }
-        let key = PublicKey::try_decode_protobuf(evidence.identity_key).map_err(|e| {
-            SecurityError::new(SecurityErrorKind::BadIdentity, "not a public key").with_source(e)
-        })?;
+        let key = read_key(evidence.identity_key)?;
         if !key.verify(evidence.message, evidence.signature) {
             let detail = format!("claimed to be {}", key.to_peer_id());
             return Err(SecurityError::new(SecurityErrorKind::BadSignature, detail));
         }
+        self.accept(key)
+    }
+
+    /// Takes a peer's word for who it is. For upgrades that are [`Upgrader::insecure`] alone.
+    ///
+    /// # Errors
+    /// [`SecurityErrorKind::InsecureRefused`] without the operator's consent, [`SecurityErrorKind::BadIdentity`],
+    /// [`SecurityErrorKind::WrongPeer`].
+    pub fn take_word(self, identity_key: &[u8]) -> Result<Verified, SecurityError> {
+        if !self.allow_insecure {
+            return Err(SecurityError::new(SecurityErrorKind::InsecureRefused, ""));
+        }
+        let key = read_key(identity_key)?;
+        self.accept(key)
+    }
+
+    fn accept(self, key: PublicKey) -> Result<Verified, SecurityError> {
         let peer = key.to_peer_id();
         match self.expected {
             Some(expected) if expected != peer => {
@@ -138,7 +174,16 @@ impl Verifier {
     }
 }
 
-/// Proof that a peer holds the key of its peer id. Made by [`Verifier::verify`] alone.
+fn read_key(bytes: &[u8]) -> Result<PublicKey, SecurityError> {
+    if bytes.len() > MAX_KEY_LEN {
+        let detail = format!("{} bytes, at most {MAX_KEY_LEN}", bytes.len());
+        return Err(SecurityError::new(SecurityErrorKind::BadIdentity, detail));
+    }
+    PublicKey::try_decode_protobuf(bytes)
+        .map_err(|e| SecurityError::new(SecurityErrorKind::BadIdentity, "not a public key").with_source(e))
+}
+
+/// Proof that a peer holds the key of its peer id. Made by [`Verifier`] alone.
 #[derive(Clone, Debug)]
 pub struct Verified {
     peer: PeerId,
@@ -238,6 +283,9 @@ layer_error! {
         /// Somebody else answered.
         WrongPeer => "wrong_peer", Remote, Permanent, "another peer answered",
             "the address is stale or names the wrong peer id; ask for the peer's current address";
+        /// The protocol proves nothing, and nobody allowed that.
+        InsecureRefused => "insecure_refused", Local, Permanent, "the protocol does not prove who the peer is",
+            "leave it out; in a test network set `[swarm] allow_insecure = true`";
         /// The stream broke.
         Io => "security_io", Network, Soon, "the connection broke during the handshake",
             "the peer closed it: it may be full, refuse this node, or expect another peer id";
@@ -281,6 +329,17 @@ mod tests {
         let huge = vec![0; MAX_KEY_LEN + 1];
         let oversized = Evidence { identity_key: &huge, ..good };
         assert_eq!(kind(Verifier::new(None).verify(oversized)), SecurityErrorKind::BadIdentity);
+    }
+
+    #[test]
+    fn a_peer_is_taken_at_its_word_only_with_consent() {
+        let them = Keypair::generate_ed25519().public();
+        let key = them.encode_protobuf();
+        assert_eq!(kind(Verifier::new(None).take_word(&key)), SecurityErrorKind::InsecureRefused);
+        let allowing = |expected| Verifier::new(expected).allowing_insecure();
+        assert_eq!(allowing(None).take_word(&key).unwrap().peer(), them.to_peer_id());
+        assert_eq!(kind(allowing(Some(PeerId::random())).take_word(&key)), SecurityErrorKind::WrongPeer);
+        assert_eq!(kind(allowing(None).take_word(b"junk")), SecurityErrorKind::BadIdentity);
     }
 
     #[test]

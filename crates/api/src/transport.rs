@@ -16,7 +16,10 @@ use std::fmt::Debug;
 /// * T4. `listen` returns once the address is bound; port 0 is resolved and wildcards are expanded in
 ///   [`Listener::local_addrs`].
 /// * T5. A failure says which address and keeps the system's error as its source.
-/// * T6. A trailing `/p2p/…` is accepted and ignored: who answers is checked by the security layer.
+/// * T6. A trailing `/p2p/…` is accepted. A transport of raw links ignores it: who answers is checked by the security
+///   layer. One whose links come secured fails if another peer answers, before that peer is told that the handshake is
+///   complete: [`TransportErrorKind::Handshake`] with the [`SecurityError`](crate::security::SecurityError) of the
+///   verifier as its source.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Whether this transport serves addresses of this form.

@@ -1,0 +1,1 @@
+//! What can be put around plugins of a profile: throttle, chaos, capture, metrics.

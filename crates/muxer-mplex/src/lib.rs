@@ -1,0 +1,1 @@
+//! The mplex stream multiplexer of skep, for old peers.

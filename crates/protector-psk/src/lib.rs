@@ -1,0 +1,1 @@
+//! Private networks with a pre-shared key.

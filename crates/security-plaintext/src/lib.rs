@@ -1,0 +1,1 @@
+//! The plaintext security upgrade of skep, for tests.

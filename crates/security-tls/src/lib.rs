@@ -1,0 +1,1 @@
+//! The TLS 1.3 security upgrade of skep.

@@ -1,0 +1,1 @@
+//! TCP sockets, and ports that several transports of a node share.
