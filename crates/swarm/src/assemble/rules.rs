@@ -3,7 +3,7 @@
 //! A rule about a layer is skipped if something of the layer is broken already: that has been reported, and a
 //! second error would only follow from it.
 
-use super::{Plan, build::Built, references::stack_key, resources, services};
+use super::{Plan, build::Built, references::stack_key, resources, security, services};
 use crate::{
     profile::{KeyPath, Profile},
     settings::Settings,
@@ -25,12 +25,14 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<Str
         errors.extend(no_transport(facts));
         errors.extend(raw_links(facts));
         errors.extend(unserved_addresses(facts));
+        errors.extend(unprotected_transports(facts));
     }
     if let Some(settings) = facts.settings {
         errors.extend(marks_below_cap(facts, settings));
         errors.extend(cap_below_fd_limit(facts, settings));
         errors.extend(services::check(facts, settings));
         errors.extend(nowhere_to_keep_tags(facts, settings));
+        errors.extend(security::insecure_without_consent(facts, settings));
         let found = resources::check(facts, settings);
         errors.extend(found.errors);
         return found.notes;
@@ -60,6 +62,22 @@ fn raw_links(facts: &Facts<'_>) -> Vec<ConfigError> {
         let problem = format!("transport `{}` makes raw links, which need {what}", raw.name);
         let help = format!("name at least one in [stack] {key}; `skep plugins` lists those that are linked");
         error(facts.profile, &stack_key(key), problem, help)
+    });
+    errors.collect()
+}
+
+/// A private network has no member that it cannot keep to itself.
+fn unprotected_transports(facts: &Facts<'_>) -> Vec<ConfigError> {
+    let stack = &facts.built.stack;
+    let Some(protector) = &stack.protector else { return Vec::new() };
+    let unprotected = stack.transports.iter().filter(|t| t.object.capabilities().muxed);
+    let errors = unprotected.map(|transport| {
+        let (transport, protector) = (&transport.name, &protector.name);
+        let problem = format!(
+            "transport `{transport}` secures its links by itself, so that `{protector}` cannot keep them within the private network"
+        );
+        let help = format!("remove \"{transport}\" and its addresses in `listen`, or `protector` in [stack]");
+        error(facts.profile, &stack_key("transports"), problem, help)
     });
     errors.collect()
 }

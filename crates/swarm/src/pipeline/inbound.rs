@@ -6,7 +6,7 @@ use super::{
     upgrade::{Established, Upgrade},
 };
 use crate::{
-    error::{AttemptError, Cause, Stage},
+    error::{AttemptError, Stage},
     permits::Permit,
     swarm::Inner,
 };
@@ -27,10 +27,7 @@ pub(crate) async fn accept(
     progress.at(Stage::Connect, transport);
     let attempt = async {
         let admitted = admit::link(node, incoming, permit)?;
-        let link = admitted
-            .accept()
-            .await
-            .map_err(|e| AttemptError::new(Stage::Connect, transport, Cause::Transport(e)))?;
+        let link = admitted.accept().await.map_err(|e| admit::failed(transport, e))?;
         let upgrade = Upgrade {
             node,
             stack: Arc::clone(&node.live().stack),

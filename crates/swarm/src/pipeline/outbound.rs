@@ -34,7 +34,7 @@ pub(crate) async fn connect(
         progress.start();
         let transport = target.transport().to_string();
         progress.at(Stage::Connect, &transport);
-        let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
+        let link = target.admit(permit).connect(expected, node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             node,
             stack: Arc::clone(&node.live().stack),
