@@ -61,6 +61,11 @@ impl Approved {
         &self.0.addr
     }
 
+    /// Whether the link has a socket of its own; those of a muxed transport share one.
+    pub(crate) fn has_descriptor(&self) -> bool {
+        !self.0.transport.object.capabilities().muxed
+    }
+
     pub(crate) fn admit(self, permit: Permit) -> Admitted<Self> {
         Admitted { inner: self, permit }
     }
@@ -113,10 +118,12 @@ pub(crate) fn failed(transport: &str, error: TransportError) -> AttemptError {
 pub(crate) fn link(
     node: &Inner,
     incoming: Box<dyn Incoming>,
+    has_descriptor: bool,
     mut permit: Permit,
 ) -> Result<Admitted<Box<dyn Incoming>>, AttemptError> {
     let (local, remote) = (incoming.local_addr(), incoming.remote_addr());
-    let request = ConnectionRequest::new(Role::Listener, remote);
+    let mut request = ConnectionRequest::new(Role::Listener, remote);
+    request.descriptor = has_descriptor;
     let admitted = node
         .ask_in_turn(&Checkpoint::Link { local, remote }, &mut permit)
         .and_then(|()| node.grant(&mut permit, &request));

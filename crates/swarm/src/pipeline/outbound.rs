@@ -29,6 +29,7 @@ pub(crate) async fn connect(
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
         let mut request = ConnectionRequest::new(Role::Dialer, target.addr());
         request.expected = expected.as_ref();
+        request.descriptor = target.has_descriptor();
         permit.sit(node.counted.take_seat(Role::Dialer, target.addr()));
         node.grant(&mut permit, &request)?;
         progress.start();
