@@ -17,6 +17,8 @@ mod secrets;
 mod signed_key;
 mod stream;
 mod verify;
+pub mod web;
+mod web_error;
 
 pub use buffer::Buffers;
 pub use config::{client_config, server_config};
@@ -30,3 +32,4 @@ pub use record_error::RecordError;
 pub use rustls;
 pub use stream::TlsStream;
 pub use verify::MAX_CERTIFICATE_LEN;
+pub use web_error::WebError;
