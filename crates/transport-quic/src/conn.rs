@@ -91,6 +91,10 @@ impl Shared {
 
     /// Ends the connection at once, unless it has ended.
     fn end(&self, reason: CloseReason, code: Code) {
+        // The library would forget how it ended.
+        if self.quic.close_reason().is_some() {
+            return;
+        }
         let _ = self.local.set(reason);
         self.quic.close(codes::to_wire(code), b"");
     }
