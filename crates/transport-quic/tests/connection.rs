@@ -82,28 +82,25 @@ async fn dropping_the_driver_ends_the_connection() {
 
 /// A dropped `close`, as when the caller's patience ends, leaves the code for the driver's drop.
 #[tokio::test]
-async fn a_close_that_was_given_up_is_told_all_the_same() {
-    let (theirs, ours) = stranger().await;
-    let (mut send, _recv) = {
-        let mut stream = ours.conn.open().await.unwrap();
-        // More than the window, which nobody reads.
-        let chunk = vec![0; 1 << 20];
-        while tokio::time::timeout(Duration::from_millis(300), stream.write_all(&chunk)).await.is_ok() {}
-        stream.shutdown().await.unwrap();
-        (stream, ())
-    };
-    assert!(tokio::time::timeout(Duration::from_millis(100), ours.conn.close(Code(77))).await.is_err());
+async fn a_close_waits_for_what_was_finished_and_is_told_even_when_given_up() {
+    let (relay, ours, theirs) = through_a_relay("").await;
+    let mut stream = ours.conn.open().await.unwrap();
+    relay.cut()();
+    stream.write_all(b"not acknowledged").await.unwrap();
+    stream.shutdown().await.unwrap();
+    drop(stream);
+    let mut close = ours.conn.close(Code(77));
+    assert!((&mut close).now_or_never().is_none(), "what was finished is taken back");
     assert!(ours.conn.open().await.is_err(), "a connection that is closing takes no more streams");
+    drop(close);
+    relay.mend();
     drop(ours.driver);
-    let quinn::ConnectionError::ApplicationClosed(close) = theirs.closed().await else {
-        panic!("not a close")
-    };
-    assert_eq!(close.error_code, VarInt::from_u32(77));
-    send.reset(Code::NONE);
+    assert_eq!(theirs.driver.await, CloseReason::remote(Code(77)));
 }
 
 /// One stream with a stranger, opened by it.
-async fn stream() -> (quinn::SendStream, quinn::RecvStream, Box<dyn MuxedStream>, (quinn::Connection, Muxed)) {
+async fn stream() -> (quinn::SendStream, quinn::RecvStream, Box<dyn MuxedStream>, (quinn::Connection, Muxed))
+{
     let (theirs, ours) = stranger().await;
     let (mut send, recv) = theirs.open_bi().await.expect("open");
     send.write_all(b"x").await.expect("write");
@@ -189,7 +186,8 @@ async fn a_stop_reaches_a_writer_that_waits_for_room_of_the_connection() {
     let mut theirs_too = b.conn.accept().await.unwrap();
     let mut first = [0];
     theirs_too.read_exact(&mut first).await.unwrap();
-    let (stopped, _other) = if first == *b"x" { (&mut theirs_too, &mut theirs) } else { (&mut theirs, &mut theirs_too) };
+    let (stopped, _other) =
+        if first == *b"x" { (&mut theirs_too, &mut theirs) } else { (&mut theirs, &mut theirs_too) };
     let blocked = tokio::spawn(async move { error_of(other.write_all(&[0; 100_000]).await.map(|()| 0)) });
     stopped.stop_reading(Code(9));
     assert_eq!(blocked.await.unwrap(), StreamError::Stopped { code: Code(9) });

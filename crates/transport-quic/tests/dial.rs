@@ -30,7 +30,8 @@ async fn other_forms_are_unsupported() {
 
 #[tokio::test]
 async fn wildcards_and_port_zero_are_not_dialled() {
-    for addr in ["/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/udp/4001/quic-v1", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+    for addr in ["/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/udp/4001/quic-v1", "/ip4/127.0.0.1/udp/0/quic-v1"]
+    {
         let error = failed_dial("", addr).await;
         assert_eq!(error.kind(), TransportErrorKind::AddressUnavailable, "{addr}");
         assert_eq!(error.kind().retry(), Retry::Permanent);

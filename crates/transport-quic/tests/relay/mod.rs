@@ -43,8 +43,7 @@ impl Relay {
         let back = Mutex::new((Arc::new(socket()), tokio::spawn(async {})));
         let dialer = Mutex::default();
         let cut = AtomicBool::new(false);
-        let path =
-            Arc::new(Path { front, listener, dialer, back, cut, retries: AtomicU64::new(0) });
+        let path = Arc::new(Path { front, listener, dialer, back, cut, retries: AtomicU64::new(0) });
         path.take_another_way();
         let front = tokio::spawn(Arc::clone(&path).forth());
         Self { addr, path, front }
@@ -54,6 +53,11 @@ impl Relay {
     pub(crate) fn cut(&self) -> Arc<dyn Fn() + Send + Sync> {
         let path = Arc::clone(&self.path);
         Arc::new(move || path.cut.store(true, Ordering::Relaxed))
+    }
+
+    /// From now on everything arrives again.
+    pub(crate) fn mend(&self) {
+        self.path.cut.store(false, Ordering::Relaxed);
     }
 
     /// From now on the listener sees the dialler at another address, which is given back.

@@ -86,15 +86,13 @@ pub struct Carries {
 
 impl Carries {
     /// What yamux carries: everything but that the reader has stopped.
-    pub const RESETS_AND_CLOSES: Self =
-        Self { resets: true, stops: false, closes: true, openings: true };
+    pub const RESETS_AND_CLOSES: Self = Self { resets: true, stops: false, closes: true, openings: true };
     /// All there is to carry.
     pub const ALL: Self = Self { resets: true, stops: true, closes: true, openings: true };
     /// What QUIC carries: its streams begin with their first data.
     pub const QUIC: Self = Self { openings: false, ..Self::ALL };
     /// What mplex carries.
-    pub const NOTHING: Self =
-        Self { resets: false, stops: false, closes: false, openings: true };
+    pub const NOTHING: Self = Self { resets: false, stops: false, closes: false, openings: true };
 
     pub(super) fn reset(self, code: Code) -> Code {
         if self.resets { code } else { Code::UNKNOWN }
