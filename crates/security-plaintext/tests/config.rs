@@ -23,6 +23,6 @@ async fn any_key_is_a_mistake() {
     assert_eq!(
         errors.to_string(),
         "1 problem in the configuration:\n  1. security.plaintext.early_muxer: unknown key [set in code]\n    \
-         remove it"
+         this plugin has no keys"
     );
 }
