@@ -77,7 +77,7 @@ async fn a_message_that_is_too_long_is_refused_at_its_length() {
     let key = vec![7; 2_200];
     let too_long = framed(&[field(1, &PeerId::random().to_bytes()), field(2, &key)].concat());
     let cases = [
-        (too_long, "announces 2242 bytes, at most 2176 are allowed"),
+        (too_long, "announces 2239 bytes, at most 2176 are allowed"),
         (varint(16_383), "announces 16383 bytes"),
         (varint(1 << 20), "is longer than the 2176 bytes allowed"),
         (varint(usize::MAX), "is longer than the 2176 bytes allowed"),
