@@ -4,7 +4,7 @@
 mod doubles;
 
 use doubles::{
-    bent, muxer, peerstore, plugin, policy, ranker, resources, secured, security, selector, service,
+    bent, muxer, peerstore, plain, plugin, policy, ranker, resources, secured, security, selector, service,
     transport,
 };
 use skep_testkit::{
@@ -108,6 +108,27 @@ fn security_s6() {
     let properties = suite::security::properties();
     let s6 = properties.iter().find(|p| p.name == "s6_the_first_flush_ends_the_handshake").unwrap();
     assert!(s6.run(&fixture).is_err());
+}
+
+fn insecure_upgrader_fails(fault: plain::Fault, failing: &[&str]) {
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(plain::Plain { fault, key }));
+    expect(&suite::insecure_upgrader::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { insecure_upgrader_fails:
+    a_right_insecure_upgrader: plain::Fault::Nothing => [];
+    insecure_consent: plain::Fault::ConsentIsNotAskedFor => ["insecure_needs_consent"];
+    insecure_s2: plain::Fault::ExpectationIsDropped => ["s2_another_peer_fails_at_both_ends"];
+}
+
+/// An upgrade that proves who the peer is needs no consent, and does not claim to.
+#[test]
+fn a_secure_upgrader_is_not_insecure() {
+    let fault = security::Fault::Nothing;
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(security::Masked { fault, key }));
+    let properties = suite::insecure_upgrader::properties();
+    let consent = properties.iter().find(|p| p.name == "insecure_needs_consent").unwrap();
+    assert!(consent.run(&fixture).is_err());
 }
 
 fn muxer_fails(fault: muxer::Fault, failing: &[&str]) {

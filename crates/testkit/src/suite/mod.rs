@@ -4,6 +4,7 @@
 //! of them, and beside it the macro of the crate that makes tests of them.
 
 pub mod gate;
+pub mod insecure_upgrader;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;

@@ -6,6 +6,7 @@
 pub(crate) mod bent;
 pub(crate) mod muxer;
 pub(crate) mod peerstore;
+pub(crate) mod plain;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod ranker;
