@@ -2,9 +2,13 @@
 
 skep_swarm::plugins! {
     skep_transport_tcp::PLUGIN,
+    skep_transport_quic::PLUGIN,
     skep_transport_memory::PLUGIN,
     skep_security_noise::PLUGIN,
+    skep_security_tls::PLUGIN,
+    skep_security_plaintext::PLUGIN,
     skep_muxer_yamux::PLUGIN,
+    skep_muxer_mplex::PLUGIN,
     skep_policies::gate::ip_filter::PLUGIN,
     skep_policies::gate::prefix_limit::PLUGIN,
     skep_policies::gate::rate_limit::PLUGIN,
