@@ -7,6 +7,7 @@ pub mod gate;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;
+pub mod protector;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;
