@@ -8,6 +8,7 @@ pub(crate) mod muxer;
 pub(crate) mod peerstore;
 pub(crate) mod plugin;
 pub(crate) mod policy;
+pub(crate) mod protector;
 pub(crate) mod ranker;
 pub(crate) mod resources;
 pub(crate) mod security;

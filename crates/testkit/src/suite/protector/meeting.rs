@@ -14,7 +14,7 @@ use skep_api::{
 };
 use std::{fmt, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     time::timeout,
 };
 
@@ -114,16 +114,32 @@ impl fmt::Display for End {
     }
 }
 
-/// Protects a link, says the header on it, and listens up to so many bytes. The link stays open for as long as the
-/// stream that comes back is kept.
-pub(super) async fn meet(node: &dyn Protector, io: BoxIo, role: Role, most: usize) -> (Heard, Option<BoxIo>) {
-    let mut io = match timeout(GIVE_UP, node.protect(io, role)).await {
+/// The halves of a link, which stays open as long as they are kept.
+pub(super) type Halves = (ReadHalf<BoxIo>, WriteHalf<BoxIo>);
+
+/// Protects a link, says the header on it, and meanwhile listens up to so many bytes.
+pub(super) async fn meet(
+    node: &dyn Protector,
+    io: BoxIo,
+    role: Role,
+    most: usize,
+) -> (Heard, Option<Halves>) {
+    let io = match timeout(GIVE_UP, node.protect(io, role)).await {
         Ok(Ok(io)) => io,
         Ok(Err(error)) => return (Heard { bytes: Vec::new(), end: End::of(&error) }, None),
         Err(_) => return (Heard { bytes: Vec::new(), end: End::Waits }, None),
     };
-    // A failure shows at the first read as well.
-    drop(timeout(GIVE_UP, say(&mut io, HEADER)).await);
+    let (mut reads, mut writes) = tokio::io::split(io);
+    // A failure shows when the stream is read as well.
+    let says = timeout(GIVE_UP, async {
+        writes.write_all(HEADER).await?;
+        writes.flush().await
+    });
+    let (_, heard) = join(says, hear(&mut reads, most)).await;
+    (heard, Some((reads, writes)))
+}
+
+async fn hear(io: &mut ReadHalf<BoxIo>, most: usize) -> Heard {
     let mut bytes = Vec::new();
     while bytes.len() < most {
         let mut chunk = [0; 256];
@@ -139,21 +155,20 @@ pub(super) async fn meet(node: &dyn Protector, io: BoxIo, role: Role, most: usiz
             },
             Err(_) => End::Waits,
         };
-        return (Heard { bytes, end }, Some(io));
+        return Heard { bytes, end };
     }
-    (Heard { bytes, end: End::Waits }, Some(io))
+    Heard { bytes, end: End::Waits }
 }
 
-/// Lets two nodes of one network meet on a wire that somebody has a hand on. What each heard, the dialler first.
-pub(super) async fn meet_on(network: &dyn Protector, hand: impl FnOnce(&Wire)) -> (Heard, Heard, Wire) {
-    let (a, b, wire) = wiretap(DuplexConfig::default());
+/// Lets two nodes of one network meet on a wire that somebody has a hand on. What each heard, the dialler first. Bytes
+/// come one by one, so that a node which passes them on too early is seen to.
+pub(super) async fn meet_on(network: &dyn Protector, hand: impl FnOnce(&Wire)) -> (Heard, Heard) {
+    let (a, b, wire) = wiretap(DuplexConfig::default().with_capacity(1));
     hand(&wire);
-    let (dialer, listener) = join(
-        meet(network, a, Role::Dialer, HEADER.len()),
-        meet(network, b, Role::Listener, HEADER.len()),
-    )
-    .await;
-    (dialer.0, listener.0, wire)
+    let (dialer, listener) =
+        join(meet(network, a, Role::Dialer, HEADER.len()), meet(network, b, Role::Listener, HEADER.len()))
+            .await;
+    (dialer.0, listener.0)
 }
 
 pub(super) async fn say(io: &mut BoxIo, text: &[u8]) -> Result<(), Broken> {

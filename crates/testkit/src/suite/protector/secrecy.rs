@@ -9,7 +9,6 @@ use crate::{
     harness::{Broken, During, Outcome, ensure},
 };
 use skep_api::security::Role;
-use std::fmt::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TEXT: &[u8] = b"neither the dialler's words nor the listener's are for others";
@@ -94,11 +93,7 @@ fn have_a_run(one: &[u8], two: &[u8]) -> bool {
 fn forms(key: &[u8]) -> Vec<String> {
     let mut forms = Vec::new();
     for piece in key.windows(RUN.min(key.len())) {
-        let hex = piece.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a string does not fail.
-            drop(write!(hex, "{byte:02x}"));
-            hex
-        });
+        let hex: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
         let numbers: Vec<String> = piece.iter().map(ToString::to_string).collect();
         forms.extend([hex.to_uppercase(), hex, numbers.join(", "), numbers.join(",\n    ")]);
         forms.extend(std::str::from_utf8(piece).map(str::to_string));

@@ -117,18 +117,13 @@ async fn refused(fixture: &Fixture, role: Role, said: &[u8], stranger: &str) -> 
 
 fn wrong(heard: &Heard, stranger: &str, role: Role) -> Outcome {
     let fine = heard.bytes.is_empty() && heard.end.is_wrong_network();
-    ensure!(
-        fine,
-        "{} bytes of {stranger} came out, and then {}, {role}",
-        heard.bytes.len(),
-        heard.end
-    );
+    ensure!(fine, "{} bytes of {stranger} came out, and then {}, {role}", heard.bytes.len(), heard.end);
     Ok(())
 }
 
 /// What is heard of the end with this role when somebody has a hand on the wire.
 async fn disturbed(fixture: &Fixture, role: Role, hand: impl FnOnce(&crate::duplex::Wire)) -> Heard {
-    let (dialer, listener, _) = meet_on(&*fixture.ours(), hand).await;
+    let (dialer, listener) = meet_on(&*fixture.ours(), hand).await;
     match role {
         Role::Dialer => listener,
         Role::Listener => dialer,
