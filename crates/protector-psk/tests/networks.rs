@@ -144,7 +144,8 @@ async fn talk_open(node: &dyn Protector, io: BoxIo, role: Role) -> ProtectorErro
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_is_known_by_its_first_wrong_byte() {
-    let node = node(NEW, &[OLD]);
+    // With two keys, one byte in 256 that is wrong under the one is right under the other, and the next one decides.
+    let node = node(NEW, &[]);
     let (a, b, wire) = wiretap(DuplexConfig::default());
     understood(meet(&*node, &*node, (a, b)).await);
     for role in [Role::Dialer, Role::Listener] {
