@@ -8,6 +8,7 @@ mod hub;
 mod line;
 mod link;
 mod listen;
+mod news;
 mod node;
 mod pipe;
 mod rng;

@@ -6,6 +6,7 @@
 use crate::{
     LinkConditions,
     line::{Arrival, Line},
+    news::News,
     node::Node,
     shape::Shape,
 };
@@ -55,34 +56,6 @@ struct State {
     /// A reader that waits for a time of arrival, and is to be told only if that changes.
     sleeper: Option<Waker>,
     writer: Option<Waker>,
-}
-
-/// A word that one end has for the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum News {
-    /// It comes at a time.
-    Comes(Arrival),
-    /// It was lost in a partition, and comes so long after the end of that.
-    Held(Duration),
-}
-
-impl News {
-    fn has_come(self) -> bool {
-        matches!(self, Self::Comes(arrival) if arrival.is_none_or(|at| at <= Instant::now()))
-    }
-
-    /// What becomes of it in a partition; it would take `delay` another time.
-    fn hold(&mut self, delay: Duration) {
-        if matches!(self, Self::Comes(_)) && !self.has_come() {
-            *self = Self::Held(delay);
-        }
-    }
-
-    fn release(&mut self) {
-        if let Self::Held(delay) = self {
-            *self = Self::Comes(Some(Instant::now() + *delay));
-        }
-    }
 }
 
 impl Pipe {
