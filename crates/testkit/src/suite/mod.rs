@@ -8,6 +8,7 @@ pub mod insecure_upgrader;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;
+pub mod protector;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;

@@ -9,6 +9,7 @@ pub(crate) mod peerstore;
 pub(crate) mod plain;
 pub(crate) mod plugin;
 pub(crate) mod policy;
+pub(crate) mod protector;
 pub(crate) mod ranker;
 pub(crate) mod resources;
 pub(crate) mod secured;
