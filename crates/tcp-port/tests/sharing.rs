@@ -1,5 +1,5 @@
 //! Several transports on one port.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use skep_tcp_port::{Accepted, Kind, Options, PortListener, Ports};
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
