@@ -9,8 +9,11 @@ use skep_api::{
 };
 use skep_transport_tcp::TcpTransport;
 use skep_transport_websocket::{Certificate, Config, Trust, WebSocketTransport};
-use std::{sync::Arc, time::Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
 
 const TOTAL: usize = 1 << 30;
 /// As a security layer writes and reads.
