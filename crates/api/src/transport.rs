@@ -39,6 +39,16 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TransportErrorKind::AddressInUse`], [`TransportErrorKind::AddressUnavailable`] and the like.
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError>;
+
+    /// What the profile lacks for listening on `addr`, such as a certificate. It is asked when a profile is checked, opens
+    /// nothing, and knows nothing of what `listen` finds out from the system.
+    ///
+    /// # Errors
+    /// What `listen` would answer for lack of configuration.
+    fn check_listen(&self, addr: &Multiaddr) -> Result<(), TransportError> {
+        let _ = addr;
+        Ok(())
+    }
 }
 
 /// Facts about a transport. The default is the weaker claim.
@@ -190,6 +200,9 @@ layer_error! {
         /// The system forbids it.
         PermissionDenied => "permission_denied", Local, Permanent, "the system does not permit it",
             "ports below 1024 need a privilege; check the firewall's local rules";
+        /// The profile lacks what such an address takes, as a certificate.
+        Unconfigured => "not_configured", Local, Permanent, "the profile lacks what this address takes",
+            "set the keys that the detail names";
         /// Too many open files.
         FdLimit => "fd_limit", Local, Soon, "no file descriptor is left",
             "raise `ulimit -n` or lower the connection limits";
