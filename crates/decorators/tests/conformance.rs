@@ -3,7 +3,13 @@
 mod inside;
 
 use inside::{decorator, memory, noise, static_resolver, tcp, whole, yamux};
-use skep_api::{decorator::Decorator, transport::Transport};
+use skep_api::{
+    PeerId,
+    decorator::Decorator,
+    multiaddr::Protocol,
+    security::{SecurityError, SecurityErrorKind},
+    transport::{Transport, TransportErrorKind},
+};
 use skep_testkit::{
     DuplexConfig, Failure, run_all,
     suite::{muxer, resolver, security, streams, transport},
@@ -98,7 +104,10 @@ macro_rules! harmless {
 
         #[test]
         fn transports_that_come_multiplexed() {
-            assert_eq!(transports("/memory/0", whole, BUILD), []);
+            // Raw links alone ignore who answers; see `another_peer_is_found_out_through_each_decorator`.
+            let broken = transports("/memory/0", whole, BUILD);
+            let names: Vec<_> = broken.iter().map(|failure| failure.property).collect();
+            assert_eq!(names, ["t6_a_peer_suffix_is_ignored"], "{broken:?}");
         }
     };
     (@securities) => {
@@ -145,6 +154,22 @@ fn a_layer_that_a_decorator_is_not_for_is_refused() {
     assert!(throttle.security(NAME, noise(skep_api::Keypair::generate_ed25519())).is_none());
     assert!(throttle.resolver(NAME, static_resolver()).is_none());
     assert!(capture.resolver(NAME, static_resolver()).is_none());
+}
+
+/// T6. The error of the verifier stays inside of that of a transport whose links come secured.
+#[tokio::test]
+async fn another_peer_is_found_out_through_each_decorator() {
+    for build in [metrics as Build, throttle, chaos, capture] {
+        let transport = build().transport(NAME, whole()).unwrap();
+        let mut listener = transport.listen(&"/memory/0".parse().unwrap()).await.unwrap();
+        let addr = listener.local_addrs().remove(0).with(Protocol::P2p(PeerId::random()));
+        let accepting = tokio::spawn(async move { listener.accept().await.unwrap().accept().await });
+        let error = transport.dial(&addr).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Handshake);
+        let source = error.into_source().unwrap().downcast::<SecurityError>().unwrap();
+        assert_eq!(source.kind(), SecurityErrorKind::WrongPeer);
+        assert!(accepting.await.unwrap().is_err());
+    }
 }
 
 /// What plugins say of themselves comes through, also what the contracts give a default for.

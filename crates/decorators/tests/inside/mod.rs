@@ -10,13 +10,13 @@ use skep_api::{
     address::has_name,
     decorator::Decorator,
     metrics::Sink,
-    muxer::Muxer,
+    muxer::{Muxed, MuxedConn, Muxer},
     plugin::layer,
     resolver::{ResolveError, ResolveErrorKind, Resolver},
-    security::{SecureCx, Secured, SecurityError, SecurityErrorKind, Upgrader},
-    transport::Transport,
+    security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Upgrader},
+    transport::{Link, Transport},
 };
-use skep_testkit::{build_cx, build_cx_with};
+use skep_testkit::{DuplexConfig, build_cx, build_cx_with, duplex};
 use std::{
     path::PathBuf,
     sync::{
@@ -143,4 +143,27 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
+}
+
+/// A raw link over a transport: the end that dialled through `dialer`, and the end that was accepted by `listener`.
+pub async fn linked(dialer: &dyn Transport, listener: &dyn Transport) -> (BoxIo, BoxIo) {
+    let mut listening = listener.listen(&"/memory/0".parse().expect("an address")).await.expect("listen");
+    let addr = listening.local_addrs().remove(0);
+    let (dialed, incoming) = tokio::join!(dialer.dial(&addr), listening.accept());
+    let accepted = incoming.expect("accept").accept().await.expect("take");
+    match (dialed.expect("dial"), accepted) {
+        (Link::Raw(dialed), Link::Raw(accepted)) => (dialed.io, accepted.io),
+        links => panic!("raw links are expected: {links:?}"),
+    }
+}
+
+/// Two muxers over an in-memory duplex, with their drivers in tasks.
+pub fn muxed(dialer: &dyn Muxer, listener: &dyn Muxer) -> (Arc<dyn MuxedConn>, Arc<dyn MuxedConn>) {
+    let (a, b) = duplex(DuplexConfig::default());
+    let start = |muxer: &dyn Muxer, io, role| {
+        let Muxed { conn, driver } = muxer.mux(io, role);
+        tokio::spawn(driver);
+        conn
+    };
+    (start(dialer, a, Role::Dialer), start(listener, b, Role::Listener))
 }

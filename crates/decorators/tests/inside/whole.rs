@@ -11,6 +11,7 @@ use skep_api::{
     },
 };
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
@@ -32,7 +33,10 @@ impl Whole {
         let secured = self.upgrade.secure(link.io, cx).await.map_err(|e| {
             TransportError::new(TransportErrorKind::Handshake, link.remote.to_string()).with_source(e)
         })?;
-        let (io, verified, _) = secured.into_parts();
+        let (mut io, verified, _) = secured.into_parts();
+        // The last message of the handshake; the driver is not polled yet.
+        let failed = |e| TransportError::from_io(&link.remote, e);
+        io.flush().await.map_err(failed)?;
         let muxed = Secured::new(verified, self.muxer.mux(io, role));
         Ok(Link::Muxed(Box::new(MuxedLink { muxed, local: link.local, remote: link.remote })))
     }
