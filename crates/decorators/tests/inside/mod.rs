@@ -1,6 +1,12 @@
 //! What decorators are put around in these tests.
 
-#![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::unwrap_used, reason = "shared by several tests, which fail by panicking")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "shared by several tests, which fail by panicking"
+)]
 
 mod whole;
 
