@@ -6,6 +6,8 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 /// Something that has happened.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Events before it that found no room in the queue.
+    pub(super) lost_before: u64,
     /// How long after the transcript began.
     pub(super) at: Duration,
     pub(super) place: Arc<str>,
@@ -71,7 +73,7 @@ mod tests {
 
     fn entry(connection: Option<u64>, stream: Option<u64>, what: What) -> String {
         let at = Duration::from_micros(1_000_042);
-        Entry { at, place: "muxer.yamux".into(), connection, stream, what }.line()
+        Entry { lost_before: 0, at, place: "muxer.yamux".into(), connection, stream, what }.line()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{Sender, channel},
+    sync::mpsc::{Sender, channel, error::TrySendError},
     time::Instant,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Transcript {
 /// What the transcript and its writer share.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Events that found the queue full since the writer last looked.
+    /// Events that found the queue full since one last found room.
     pub(super) lost: AtomicU64,
     /// Nothing is written any more.
     pub(super) over: AtomicBool,
@@ -74,9 +74,11 @@ impl Transcript {
         }
         let begun = self.begun.get_or_init(|| self.begin());
         let at: Duration = begun.at.elapsed();
-        let entry = Entry { at, place: Arc::clone(place), connection, stream, what };
-        if begun.entries.try_send(entry).is_err() {
-            self.state.lost.fetch_add(1, Relaxed);
+        let lost_before = self.state.lost.swap(0, Relaxed);
+        let entry = Entry { lost_before, at, place: Arc::clone(place), connection, stream, what };
+        // The queue is closed once the node shuts down; what comes then is not missed.
+        if let Err(TrySendError::Full(_)) = begun.entries.try_send(entry) {
+            self.state.lost.fetch_add(lost_before.saturating_add(1), Relaxed);
         }
     }
 

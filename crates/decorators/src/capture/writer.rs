@@ -64,25 +64,15 @@ impl Writer {
         );
         let mut room = open.line(&head).await?;
         while room && let Some(entry) = next(open, queue, cancelled).await? {
-            room = self.note_lost(open).await? && open.line(&entry.line()).await?;
+            room = open.note_lost(entry.lost_before).await? && open.line(&entry.line()).await?;
         }
-        if room {
-            let _ = self.note_lost(open).await?;
-        } else {
+        if !room || !open.note_lost(self.state.lost.swap(0, Relaxed)).await? {
             self.state.over.store(true, Relaxed);
-            let note =
-                format!("# the transcript ends: the file has reached max_size = {}\n", self.config.max_size);
+            let max = self.config.max_size;
+            let note = format!("# the transcript ends: the file has reached max_size = {max}\n");
             open.file.write_all(note.as_bytes()).await?;
         }
         open.file.flush().await
-    }
-
-    /// Says how many events are missing, before what comes after them.
-    async fn note_lost(&self, open: &mut Open) -> io::Result<bool> {
-        match self.state.lost.swap(0, Relaxed) {
-            0 => Ok(true),
-            lost => open.line(&format!("# {lost} events are missing: the queue was full\n")).await,
-        }
     }
 }
 
@@ -100,6 +90,9 @@ async fn next(
     queue: &mut Receiver<Entry>,
     cancelled: &CancellationToken,
 ) -> io::Result<Option<Entry>> {
+    if cancelled.is_cancelled() {
+        queue.close();
+    }
     if let Ok(entry) = queue.try_recv() {
         return Ok(Some(entry));
     }
@@ -107,12 +100,23 @@ async fn next(
     tokio::select! {
         biased;
         entry = queue.recv() => Ok(entry),
-        // What comes from now on is of connections that are being closed; those are left out.
-        () = cancelled.cancelled() => Ok(None),
+        () = cancelled.cancelled() => {
+            // What comes from now on is of connections that are being closed, and is left out.
+            queue.close();
+            Ok(queue.recv().await)
+        }
     }
 }
 
 impl Open {
+    /// Says how many events are missing here.
+    async fn note_lost(&mut self, lost: u64) -> io::Result<bool> {
+        match lost {
+            0 => Ok(true),
+            lost => self.line(&format!("# {lost} events are missing: the queue was full\n")).await,
+        }
+    }
+
     /// Writes a line if there is room for it.
     async fn line(&mut self, line: &str) -> io::Result<bool> {
         let size = self.size.saturating_add(line.len() as u64);
