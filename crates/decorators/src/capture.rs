@@ -38,7 +38,7 @@ register_decorator! {
 }
 
 const SIZES: std::ops::RangeInclusive<u64> = 4_096..=1 << 40;
-const MAX_SHOWN: u64 = 16_384;
+const MAX_SHOWN: Bytes = Bytes(16 << 10);
 
 /// The keys of `[decorator.capture]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,7 +52,7 @@ pub struct Config {
     pub existing: Existing,
     /// How large the file may become, `"4KiB"` to `"1TiB"`. Default `"64MiB"`; the transcript ends there with a note.
     pub max_size: Bytes,
-    /// How many bytes of a read or a write are shown, up to 16384. Default 1024; each takes three characters.
+    /// How many bytes of a read or a write are shown, up to `"16KiB"`. Default 1024; each takes three characters.
     pub bytes_per_event: Bytes,
 }
 
@@ -90,7 +90,10 @@ impl PluginConfig for Config {
         if !SIZES.contains(&self.max_size.0) {
             problems.add("max_size", format!("{} is out of range", self.max_size), "allowed: 4KiB to 1TiB");
         }
-        problems.range("bytes_per_event", self.bytes_per_event.0, 0..=MAX_SHOWN);
+        if self.bytes_per_event > MAX_SHOWN {
+            let problem = format!("{} is out of range", self.bytes_per_event);
+            problems.add("bytes_per_event", problem, "allowed: 0B to 16KiB");
+        }
     }
 }
 

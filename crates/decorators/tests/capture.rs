@@ -5,9 +5,10 @@ mod inside;
 
 use inside::{Folder, linked, memory, muxed, noise, yamux};
 use skep_api::{
-    BuildCx, Code, Keypair, TaskScope,
+    BuildCx, Code, Keypair, Multiaddr, TaskScope,
     context::Spawn,
     decorator::Decorator,
+    multiaddr::Protocol,
     security::{Role, SecureCx, Verifier},
 };
 use skep_testkit::{DuplexConfig, duplex};
@@ -178,6 +179,23 @@ async fn streams_of_a_muxer_are_told_apart() {
     ] {
         assert!(lines.contains(&expected), "{expected} is not in {lines:#?}");
     }
+}
+
+/// An address that a peer has told may hold anything; a line stays a line.
+#[tokio::test]
+async fn what_comes_from_a_peer_forges_no_line() {
+    let folder = Folder::new();
+    let file = folder.path("transcript");
+    let (decorator, tasks) = capture(&file, "");
+    let transport = decorator.transport("memory", memory()).unwrap();
+    let name = "a\n0.1 transport.memory 1 - sent 1 00 |.|\u{1b}[2J";
+    let addr = Multiaddr::empty().with(Protocol::Dns(name.into())).with(Protocol::Tcp(1));
+    assert!(transport.dial(&addr).await.is_err());
+    tasks.shut_down().await;
+    let lines = lines(&file);
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[1].starts_with("transport.memory - - dial /dns/a\\n0.1 transport.memory"), "{lines:#?}");
+    assert!(!lines[1].contains('\u{1b}'));
 }
 
 #[tokio::test]

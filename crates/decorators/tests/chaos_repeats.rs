@@ -94,7 +94,7 @@ async fn trace(
 async fn read(io: &mut BoxIo, most: usize) -> String {
     let mut bytes = vec![0; most];
     match io.read(&mut bytes).await {
-        Ok(n) => format!("{n} {:?}", bytes[..n].iter().enumerate().find(|(_, byte)| **byte != 7)),
+        Ok(n) => format!("{n} {:?}", bytes.iter().take(n).enumerate().find(|(_, byte)| **byte != 7)),
         Err(e) => format!("{e}"),
     }
 }

@@ -1,5 +1,7 @@
 //! What plugins owe, through each decorator with settings that do no harm.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod inside;
 
 use inside::{decorator, memory, noise, static_resolver, tcp, whole, yamux};

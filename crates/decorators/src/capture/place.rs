@@ -49,17 +49,15 @@ impl Hooks for Recording {
     ) {
         // What comes of those that end well has lines of its own.
         let how = match outcome {
-            Outcome::Done
-                if matches!(operation, Operation::Listen | Operation::Refuse | Operation::Close) =>
-            {
-                "ok".into()
-            }
+            Outcome::Done if matches!(operation, Operation::Listen | Operation::Refuse) => "ok".into(),
             Outcome::Done => return,
             Outcome::Failed(code, error) => {
                 format!("failed {code}: {}", escape::remote(&error::chain(error)))
             }
             Outcome::Cancelled => "cancelled".into(),
         };
+        // An address may come from a peer.
+        let subject = escape::remote(&subject.to_string());
         let mut words = format!("{} {subject} {how}", operation.name());
         if let Some(took) = took {
             let _ = write!(words, " after {} ms", took.as_millis());
