@@ -89,6 +89,12 @@ impl StackSpec {
         self.carrier.word
     }
 
+    /// Whether the transport's links want security and a muxer.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.carrier.raw
+    }
+
     /// Whether the transport joins processes, and not only nodes within one.
     #[must_use]
     pub fn joins_processes(&self) -> bool {
