@@ -114,7 +114,11 @@ async fn sink(mut stream: NetStream, bytes: u64) -> Result<(), Failure> {
 
 async fn source(mut stream: NetStream, bytes: u64) -> Result<(), Failure> {
     stream.write_u64(bytes).await?;
-    stream.finish().await?;
+    match stream.finish().await {
+        // It has read the number, and waits for nothing else.
+        Err(e) if is_reset(&e) => {}
+        finished => finished?,
+    }
     pattern::read(&mut stream, bytes).await
 }
 
