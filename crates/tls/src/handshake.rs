@@ -9,7 +9,7 @@ use crate::{
     secrets::Secrets,
 };
 use rustls::{
-    ClientConfig, Error, ServerConfig,
+    ClientConfig, CommonState, ContentType, Error, HandshakeKind, ServerConfig,
     client::UnbufferedClientConnection,
     pki_types::ServerName,
     server::UnbufferedServerConnection,
@@ -100,10 +100,7 @@ async fn run(mut wire: Wire, mut connection: Connection) -> Result<Session, Hand
     loop {
         match connection.step(&mut wire) {
             Ok(Next::Again) => {}
-            Ok(Next::Receive) => {
-                wire.send().await?;
-                wire.receive_record().await?;
-            }
+            Ok(Next::Receive) => exchange(&mut wire, connection.encrypts()).await?,
             Ok(Next::Done) => return finish(wire, connection),
             Err(error) => {
                 // What is left to be encoded is the alert. No step may go beyond it: it would fail once more.
@@ -112,6 +109,16 @@ async fn run(mut wire: Wire, mut connection: Connection) -> Result<Session, Hand
                 return Err(error.into());
             }
         }
+    }
+}
+
+/// Sends what waits and receives a record. A peer that is gone may have said why, so that is read even if nothing can
+/// be sent any more.
+async fn exchange(wire: &mut Wire, encrypted: bool) -> Result<(), HandshakeError> {
+    let sent = wire.send().await;
+    match (wire.receive_record(encrypted).await, sent) {
+        (Err(HandshakeError::Ended { .. } | HandshakeError::Io(_)), Err(error)) => Err(error.into()),
+        (received, _) => received,
     }
 }
 
@@ -159,6 +166,16 @@ impl Connection {
             Self::Client(connection) => connection.wants_write(),
             Self::Server(connection) => connection.wants_write(),
         }
+    }
+
+    /// Whether the peer's next record has to be encrypted. After a retry that is not known.
+    fn encrypts(&self) -> bool {
+        let common: &CommonState = match self {
+            Self::Client(connection) => connection,
+            Self::Server(connection) => connection,
+        };
+        common.negotiated_cipher_suite().is_some()
+            && common.handshake_kind() != Some(HandshakeKind::FullWithHelloRetryRequest)
     }
 
     /// Goes one step on with what the wire has received.
@@ -235,20 +252,23 @@ impl Wire {
 
     /// Sends what waits.
     async fn send(&mut self) -> io::Result<()> {
-        if !self.outgoing.is_empty() {
-            self.io.write_all(&self.outgoing).await?;
+        let waiting = std::mem::take(&mut self.outgoing);
+        if !waiting.is_empty() {
+            self.io.write_all(&waiting).await?;
             self.io.flush().await?;
-            self.outgoing.clear();
         }
         Ok(())
     }
 
     /// Lets rustls see one more record, reading until it is there.
-    async fn receive_record(&mut self) -> Result<(), HandshakeError> {
+    async fn receive_record(&mut self, encrypted: bool) -> Result<(), HandshakeError> {
         loop {
             let rest = self.incoming.get(self.visible..).unwrap_or_default();
             let missing = missing(rest);
             if missing == 0 {
+                if encrypted {
+                    check_header(rest)?;
+                }
                 self.visible = self.visible.saturating_add(record_len(rest));
                 return Ok(());
             }
@@ -280,6 +300,19 @@ impl Wire {
             Poll::Ready(())
         })
         .await;
+    }
+}
+
+/// The outer header of an encrypted record is authenticated (RFC 8446, section 5.2), but rustls puts what it should be
+/// in place of what it is.
+fn check_header(record: &[u8]) -> Result<(), Error> {
+    match record {
+        // Data outwardly; or what old boxes on the way want to see; or an alert of a peer that has no keys yet.
+        [23, 3, 3, ..] | [20, 3, 3, 0, 1, 1, ..] | [21, 3, _, 0, 2, ..] => Ok(()),
+        _ => Err(Error::InappropriateMessage {
+            expect_types: vec![ContentType::ApplicationData],
+            got_type: record.first().copied().unwrap_or_default().into(),
+        }),
     }
 }
 
