@@ -1,7 +1,5 @@
 //! The table, which has no keys.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
-
 use serde_json::{Map, Value};
 use skep_api::ConfigSection;
 use skep_security_plaintext::{Config, PLUGIN};

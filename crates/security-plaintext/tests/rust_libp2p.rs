@@ -1,7 +1,5 @@
 //! The plaintext upgrade of rust-libp2p at the other end.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
-
 use libp2p_core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade};
 use skep_api::{
     ConfigSection, Keypair, PeerId,

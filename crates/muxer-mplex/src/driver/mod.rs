@@ -1,8 +1,11 @@
 //! Drives a connection: the one place that polls the `libp2p-mplex` crate.
 
+mod opens;
+mod waits;
+
 use crate::{
     accepted::Accepted,
-    conn::{Opened, closed},
+    conn::Opened,
     farewell::Farewell,
     link::{Below, Key, Link, lock},
     shared::Shared,
@@ -12,20 +15,16 @@ use crate::{
 use futures::{AsyncWrite as _, future::Future};
 use libp2p_core::muxing::StreamMuxer;
 use libp2p_mplex::{Multiplex, Substream};
-use skep_api::{
-    CloseReason,
-    error::chain,
-    muxer::{MuxerError, MuxerErrorKind},
-};
+use skep_api::{CloseReason, error::chain};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Sleep, sleep},
+    time::Sleep,
 };
 
 /// Where the driver puts a stream that was asked for.
@@ -233,56 +232,6 @@ impl Running {
         drop(self.parts.accepted.push(MplexStream::new(state)));
     }
 
-    /// Opens the streams that were asked for. True if there was one.
-    fn serve_opens(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut opened = false;
-        while let Some(reply) = self.next_request(cx) {
-            let max = self.parts.shared.limits.max_streams;
-            if lock(&self.parts.link).end().is_some() {
-                drop(reply.send(Err(closed(&self.parts.shared))));
-            } else if self.parts.shared.live.load(Ordering::Acquire) >= max {
-                drop(reply.send(Err(MuxerError::new(MuxerErrorKind::TooManyStreams, format!("{max}")))));
-            } else if let Some(inner) = self.open(cx) {
-                opened = true;
-                let key = Key { number: self.next_number, ours: true };
-                self.next_number = self.next_number.wrapping_add(1);
-                let state = lock(&self.parts.link).enter(key);
-                self.streams.insert(inner, Arc::clone(&state));
-                drop(reply.send(Ok(MplexStream::new(state))));
-            } else {
-                self.next_open = Some(reply);
-                break;
-            }
-        }
-        opened
-    }
-
-    /// A new stream, if there is room for one: room comes when streams that were let go of have left.
-    fn open(&mut self, cx: &mut Context<'_>) -> Option<Substream<Below>> {
-        if self.control.is_none() || lock(&self.parts.link).is_full() {
-            return None;
-        }
-        match Pin::new(&mut self.parts.mux).poll_outbound(cx) {
-            Poll::Ready(Ok(inner)) => Some(inner),
-            // The crate reports its end when it is asked for streams of the peer.
-            Poll::Ready(Err(_)) | Poll::Pending => None,
-        }
-    }
-
-    /// The first in line that still waits.
-    fn next_request(&mut self, cx: &mut Context<'_>) -> Option<OpenReply> {
-        if let Some(reply) = self.next_open.take().filter(|reply| !reply.is_closed()) {
-            return Some(reply);
-        }
-        loop {
-            match self.parts.opens.poll_recv(cx) {
-                Poll::Ready(Some(reply)) if reply.is_closed() => {}
-                Poll::Ready(reply) => return reply,
-                Poll::Pending => return None,
-            }
-        }
-    }
-
     /// Has the crate hand down all that it holds. True if that is done.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
         if self.control.is_none()
@@ -311,39 +260,5 @@ impl Running {
         // What is sent here is little; where it has to wait, the next flush takes it along.
         let _ = link.poll_send(cx);
         link.take_room() | some
-    }
-
-    /// Resets the stream that everything waits for, once that has taken too long. True if it was.
-    fn give_up_on_slow_reader(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((number, state)) = lock(&self.parts.link).held_by() else {
-            self.slow = None;
-            return false;
-        };
-        let patience = self.parts.patience.slow_reader;
-        let (_, timer) = match self.slow.take().filter(|(known, _)| *known == number) {
-            Some(slow) => self.slow.insert(slow),
-            None => self.slow.insert((number, Box::pin(sleep(patience)))),
-        };
-        let too_long = timer.as_mut().poll(cx).is_ready();
-        if too_long {
-            self.slow = None;
-            state.give_up();
-        }
-        too_long
-    }
-
-    /// The end of a connection whose peer has taken nothing for too long.
-    fn stalled(&mut self, cx: &mut Context<'_>, flushed: bool) -> Option<CloseReason> {
-        let progress = lock(&self.parts.link).take_progress();
-        if flushed || progress {
-            self.stall = None;
-        }
-        if flushed {
-            return None;
-        }
-        let patience = self.parts.patience.write;
-        let timer = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
-        let over = timer.as_mut().poll(cx).is_ready();
-        over.then(|| CloseReason::Lost { what: format!("the peer has not read for {}s", patience.as_secs()) })
     }
 }
