@@ -129,6 +129,8 @@ fn a_secure_upgrader_is_not_insecure() {
     let properties = suite::insecure_upgrader::properties();
     let consent = properties.iter().find(|p| p.name == "insecure_needs_consent").unwrap();
     assert!(consent.run(&fixture).is_err());
+}
+
 fn protector_fails(fault: protector::Fault, failing: &[&str]) {
     let fixture = suite::protector::Fixture::new(protector::KEY, move |network| {
         let key = match network {
