@@ -33,7 +33,8 @@ fn level(folder: &str) -> u8 {
         "tcp-port" | "tls" => 1,
         "swarm" => 3,
         "node" => 4,
-        "interop" | "bench" | "sim" | "transport-test" => 5,
+        "stacks" | "sim" => 5,
+        "interop" | "bench" | "transport-test" => 6,
         _ => 2,
     }
 }
@@ -62,7 +63,7 @@ fn violations(all: &BTreeMap<String, Vec<String>>) -> Vec<String> {
         ("rustls", "tls"),
         ("rcgen", "tls"),
         ("x509-parser", "tls"),
-        ("tokio-tungstenite", "transport-websocket"),
+        ("tungstenite", "transport-websocket"),
         ("salsa20", "protector-psk"),
         ("libp2p-mplex", "muxer-mplex"),
         ("redis", "transport-test"),

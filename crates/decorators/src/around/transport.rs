@@ -35,6 +35,10 @@ impl<H: Hooks> Transport for Around<H, dyn Transport> {
         let inner = run(&*self.hooks, Operation::Listen, addr, self.inner.listen(addr)).await?;
         Ok(Box::new(Listening { hooks: Arc::clone(&self.hooks), inner, bound: addr.clone() }))
     }
+
+    fn check_listen(&self, addr: &Multiaddr) -> Result<(), TransportError> {
+        self.inner.check_listen(addr)
+    }
 }
 
 #[derive(Debug)]
