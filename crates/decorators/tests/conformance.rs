@@ -61,7 +61,7 @@ fn late() -> Arc<dyn Decorator> {
 }
 
 fn capture() -> Arc<dyn Decorator> {
-    inside::capturing().0
+    inside::capturing()
 }
 
 fn transports(listen: &str, inner: fn() -> Arc<dyn Transport>, build: Build) -> Vec<Failure> {

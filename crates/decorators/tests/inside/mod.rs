@@ -78,14 +78,13 @@ pub fn counting() -> (Arc<dyn Decorator>, Sink) {
     ((plugin.build)(&section(&plugin, ""), &cx).expect("defaults"), sink)
 }
 
-/// A decorator that records into a file of its own, and the file. The next run takes the same files.
-pub fn capturing() -> (Arc<dyn Decorator>, PathBuf) {
+/// A decorator that records into one of a few files, which the next ones overwrite.
+pub fn capturing() -> Arc<dyn Decorator> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("capture-{}", NEXT.fetch_add(1, Relaxed));
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    drop(std::fs::remove_file(&file));
-    let table = format!("file = {:?}\nmax_size = \"256KiB\"", file.display().to_string());
-    (decorator(&skep_decorators::capture::PLUGIN, &table), file)
+    let name = format!("capture-{}", NEXT.fetch_add(1, Relaxed) % 64);
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
+    let table = format!("file = {file:?}\nexisting = \"overwrite\"\nmax_size = \"256KiB\"");
+    decorator(&skep_decorators::capture::PLUGIN, &table)
 }
 
 /// Knows no name.
