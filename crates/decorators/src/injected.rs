@@ -1,5 +1,6 @@
 //! The error of a fault that was wanted.
 
+use crate::around::Operation;
 use skep_api::{
     Code,
     error::Kind,
@@ -30,17 +31,21 @@ pub struct Injected {
 pub(crate) trait LayerError: std::error::Error + Sized + Send + 'static {
     /// The error of an operation on `subject` that a decorator has made fail, of the kind that a user of the layer would
     /// see if the network had done it.
-    fn injected(subject: &dyn Display, why: Injected) -> Self;
+    fn injected(operation: Operation, subject: &dyn Display, why: Injected) -> Self;
 
     /// The stable word of the kind.
     fn code(&self) -> &'static str;
 }
 
 macro_rules! layer_errors {
-    ($($error:ident, $kind:expr;)+) => { $(
+    ($($error:ident, $operation:pat => $kind:expr $(, $others:pat => $other:expr)?;)+) => { $(
         impl LayerError for $error {
-            fn injected(subject: &dyn Display, why: Injected) -> Self {
-                Self::new($kind, format!("{subject}: {why}")).with_source(why)
+            fn injected(operation: Operation, subject: &dyn Display, why: Injected) -> Self {
+                let kind = match operation {
+                    $operation => $kind,
+                    $($others => $other,)?
+                };
+                Self::new(kind, format!("{subject}: {why}")).with_source(why)
             }
 
             fn code(&self) -> &'static str {
@@ -51,8 +56,8 @@ macro_rules! layer_errors {
 }
 
 layer_errors! {
-    TransportError, TransportErrorKind::Reset;
-    SecurityError, SecurityErrorKind::Io;
-    MuxerError, MuxerErrorKind::TooManyStreams;
-    ResolveError, ResolveErrorKind::Unavailable;
+    TransportError, Operation::Listen => TransportErrorKind::Other, _ => TransportErrorKind::Reset;
+    SecurityError, _ => SecurityErrorKind::Io;
+    MuxerError, _ => MuxerErrorKind::TooManyStreams;
+    ResolveError, _ => ResolveErrorKind::Unavailable;
 }

@@ -4,19 +4,24 @@
 
 mod inside;
 
-use inside::{decorator, memory, noise, static_resolver, tcp, whole, yamux};
+use inside::{
+    decorator, memory, noise,
+    odd::{self, OddMuxer, OddUpgrade},
+    static_resolver, tcp, whole, yamux,
+};
 use skep_api::{
-    PeerId,
+    CloseReason, Code, PeerId,
     decorator::Decorator,
     multiaddr::Protocol,
-    security::{SecurityError, SecurityErrorKind},
+    muxer::{Muxed, MuxerErrorKind, Pulse},
+    security::{Role, SecureCx, SecurityError, SecurityErrorKind, Verifier},
     transport::{Transport, TransportErrorKind},
 };
 use skep_testkit::{
-    DuplexConfig, Failure, run_all,
+    DuplexConfig, Failure, duplex, run_all,
     suite::{muxer, resolver, security, streams, transport},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 mod plugins {
     macro_rules! plugins {
@@ -56,7 +61,7 @@ fn late() -> Arc<dyn Decorator> {
 }
 
 fn capture() -> Arc<dyn Decorator> {
-    inside::capturing().0
+    inside::capturing()
 }
 
 fn transports(listen: &str, inner: fn() -> Arc<dyn Transport>, build: Build) -> Vec<Failure> {
@@ -185,11 +190,39 @@ fn what_plugins_claim_comes_through() {
         for addr in ["/ip4/127.0.0.1/tcp/1", "/memory/1"] {
             assert_eq!(outer.supports(&addr.parse().unwrap()), inner.supports(&addr.parse().unwrap()));
         }
-        let outer = decorator.muxer(NAME, yamux()).unwrap();
-        assert_eq!(outer.protocol(), yamux().protocol());
-        if let Some(outer) = decorator.security(NAME, inside::odd_upgrade()) {
+        if let Some(outer) = decorator.security(NAME, Arc::new(OddUpgrade)) {
             assert_eq!((outer.protocol(), outer.insecure(), outer.at_full_speed()), ("/odd", true, false));
         }
+    }
+}
+
+/// What a handshake has found out comes through.
+#[tokio::test]
+async fn what_was_agreed_on_comes_through() {
+    for build in [metrics as Build, chaos, capture] {
+        let upgrade = build().security(NAME, Arc::new(OddUpgrade)).unwrap();
+        let cx = SecureCx::new(Role::Dialer, Verifier::new(None), Vec::new());
+        let secured = upgrade.secure(duplex(DuplexConfig::default()).0, cx).await.unwrap();
+        assert_eq!(secured.early_muxer(), Some("/a"));
+        assert_eq!(secured.peer_muxers(), ["/a", "/b"]);
+    }
+}
+
+/// What a connection says of its peer and of itself comes through, and so does why it ended.
+#[tokio::test]
+async fn what_connections_say_comes_through() {
+    for build in [metrics as Build, throttle, chaos, capture] {
+        let inner = Arc::new(OddMuxer::default());
+        let muxer = build().muxer(NAME, inner.clone()).unwrap();
+        assert_eq!(muxer.protocol(), "/odd");
+        let Muxed { conn, driver } = muxer.mux(duplex(DuplexConfig::default()).0, Role::Dialer);
+        assert_eq!((conn.num_streams(), conn.unsent()), (5, 11));
+        assert_eq!(conn.pulse(), Some(Pulse::new(odd::PULSE.0, odd::PULSE.1)));
+        conn.probe();
+        assert_eq!(inner.probes.load(Relaxed), 1);
+        assert_eq!(conn.open().await.unwrap_err().kind(), MuxerErrorKind::TooManyStreams);
+        assert_eq!(conn.accept().await.unwrap_err().kind(), MuxerErrorKind::Closed);
+        assert_eq!(driver.await, CloseReason::remote(Code(3)));
     }
 }
 

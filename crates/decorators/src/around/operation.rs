@@ -15,7 +15,7 @@ pub(super) async fn run<H: Hooks, T, E: LayerError>(
     let mut running = Running { hooks, operation, subject, begun: Instant::now(), ended: false };
     let result = match hooks.before(operation).await {
         Ok(()) => work.await,
-        Err(why) => Err(E::injected(subject, why)),
+        Err(why) => Err(E::injected(operation, subject, why)),
     };
     running.end(outcome(&result));
     result

@@ -8,6 +8,7 @@
     reason = "shared by several tests, which fail by panicking"
 )]
 
+pub mod odd;
 mod whole;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use skep_api::{
     muxer::{Muxed, MuxedConn, Muxer},
     plugin::layer,
     resolver::{ResolveError, ResolveErrorKind, Resolver},
-    security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Upgrader},
+    security::{Role, Upgrader},
     transport::{Link, Transport},
 };
 use skep_testkit::{DuplexConfig, build_cx, build_cx_with, duplex};
@@ -70,11 +71,6 @@ pub fn static_resolver() -> Arc<dyn Resolver> {
     Arc::new(Nameless)
 }
 
-/// An upgrade whose claims are not those of the contract's defaults.
-pub fn odd_upgrade() -> Arc<dyn Upgrader> {
-    Arc::new(Odd)
-}
-
 /// A decorator that counts, and what it counts with.
 pub fn counting() -> (Arc<dyn Decorator>, Sink) {
     let (plugin, sink) = (skep_decorators::metrics::PLUGIN, Sink::new());
@@ -82,14 +78,13 @@ pub fn counting() -> (Arc<dyn Decorator>, Sink) {
     ((plugin.build)(&section(&plugin, ""), &cx).expect("defaults"), sink)
 }
 
-/// A decorator that records into a file of its own, and the file.
-pub fn capturing() -> (Arc<dyn Decorator>, PathBuf) {
+/// A decorator that records into one of a few files, which the next ones overwrite.
+pub fn capturing() -> Arc<dyn Decorator> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("capture-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    drop(std::fs::remove_file(&file));
-    let table = format!("file = {:?}\nmax_size = \"256KiB\"", file.display().to_string());
-    (decorator(&skep_decorators::capture::PLUGIN, &table), file)
+    let name = format!("capture-{}", NEXT.fetch_add(1, Relaxed) % 64);
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name).display().to_string();
+    let table = format!("file = {file:?}\nexisting = \"overwrite\"\nmax_size = \"256KiB\"");
+    decorator(&skep_decorators::capture::PLUGIN, &table)
 }
 
 /// Knows no name.
@@ -103,28 +98,6 @@ impl Resolver for Nameless {
             return Err(ResolveError::new(ResolveErrorKind::NotFound, addr.to_string()));
         }
         Ok(vec![addr.clone()])
-    }
-}
-
-#[derive(Debug)]
-struct Odd;
-
-#[async_trait]
-impl Upgrader for Odd {
-    fn protocol(&self) -> &str {
-        "/odd"
-    }
-
-    fn insecure(&self) -> bool {
-        true
-    }
-
-    fn at_full_speed(&self) -> bool {
-        false
-    }
-
-    async fn secure(&self, _: BoxIo, _: SecureCx) -> Result<Secured<BoxIo>, SecurityError> {
-        Err(SecurityError::new(SecurityErrorKind::Internal, "odd"))
     }
 }
 
