@@ -7,7 +7,7 @@ use super::{
 };
 use async_trait::async_trait;
 use skep_api::{
-    BoxIo, Code,
+    BoxIo, Code, Multiaddr,
     muxer::{Muxed, MuxedConn, MuxedStream, Muxer, MuxerError, Pulse},
     security::Role,
 };
@@ -84,6 +84,10 @@ impl<H: Hooks> MuxedConn for Carrying<H> {
 
     fn probe(&self) {
         self.inner.probe();
+    }
+
+    fn remote(&self) -> Option<Multiaddr> {
+        self.inner.remote()
     }
 
     fn unsent(&self) -> u64 {
