@@ -108,7 +108,7 @@ fn decorators_go_around_the_plugins_that_the_profile_names() {
     assert_eq!(protocols, ["/tls/1.0.0", "/ribbon"]);
     let names: Vec<_> = stack.decorators.iter().map(|decorator| decorator.name.as_str()).collect();
     assert_eq!(names, ["ribbon", "ribbon/inner"]);
-    assert_eq!(assembly.warnings, ["ribbon: ties ribbons", "ribbon/inner: ties ribbons"]);
+    assert_eq!(assembly.warnings, ["ties ribbons", "ties ribbons"]);
     // What is shown can be read again.
     let again = assembled(&assembly.plan.show());
     assert_eq!(again.plan.around, assembly.plan.around);

@@ -105,13 +105,10 @@ fn listeners_that_lack(facts: &Facts<'_>) -> Vec<ConfigError> {
     let lacking = facts.plan.listen.iter().filter_map(|addr| {
         let transport = transports.iter().find(|t| t.object.supports(addr))?;
         let problem = transport.object.check_listen(addr).err()?;
+        let table = KeyPath::new(["transport", transport.name.as_str()]);
+        let help = format!("complete [{table}], or remove the address");
         let problem = format!("transport `{}`: {problem}", transport.name);
-        Some(error(
-            facts.profile,
-            &KeyPath::new(["listen"]),
-            problem,
-            "complete its table, or remove the address",
-        ))
+        Some(error(facts.profile, &KeyPath::new(["listen"]), problem, help))
     });
     lacking.collect()
 }

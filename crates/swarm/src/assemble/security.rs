@@ -60,7 +60,6 @@ pub(super) fn warnings(stack: &Stack) -> Vec<String> {
             upgrader.name
         )
     });
-    let decorators =
-        stack.decorators.iter().filter_map(|d| Some(format!("{}: {}", d.name, d.object.warning()?)));
+    let decorators = stack.decorators.iter().filter_map(|decorator| decorator.object.warning());
     insecure.chain(decorators).collect()
 }
