@@ -4,7 +4,7 @@
 mod doubles;
 
 use doubles::{
-    bent, muxer, peerstore, plugin, policy, ranker, resources, security, selector, service, transport,
+    bent, muxer, peerstore, plugin, policy, ranker, resources, secured, security, selector, service, transport,
 };
 use skep_testkit::{
     DuplexConfig, Property,
@@ -45,7 +45,7 @@ doubles! { transport_fails:
     transport_t3: transport::Fault::DroppedDialGoesOn => ["t3_a_dropped_dial_leaves_nothing_open"];
     transport_t4: transport::Fault::PortZeroIsReported => ["t4_port_zero_is_resolved"];
     transport_t5: transport::Fault::ErrorsHaveNoAddress => ["t5_a_failure_names_the_address"];
-    transport_t6: transport::Fault::PeerSuffixIsUnsupported => ["t6_a_peer_suffix_is_ignored"];
+    transport_t6: transport::Fault::PeerSuffixIsUnsupported => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
     transport_l1: transport::Fault::AcceptYieldsWithTheConnection => ["l1_accept_is_cancel_safe"];
     transport_l2: transport::Fault::AcceptEndsAfterDeadConnections
         => ["l2_a_dead_connection_does_not_end_the_listener"];
@@ -56,6 +56,20 @@ doubles! { transport_fails:
     transport_bytes: transport::Fault::AByteFarBehindIsChanged => ["bytes_arrive_as_they_were_sent"];
     transport_half_close: transport::Fault::ShutdownIsNotPassedOn => ["half_close_leaves_the_way_back_open"];
     transport_parallel: transport::Fault::MoreThanThirtyTwoAreLost => ["a_hundred_parallel_dials_arrive"];
+}
+
+fn secured_transport_fails(fault: secured::Fault, failing: &[&str]) {
+    let build = move || Arc::new(secured::Secure::new(fault)) as Arc<dyn skep_api::transport::Transport>;
+    let fixture = suite::transport::Fixture::in_memory(transport::memory(0), build);
+    expect(&suite::transport::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { secured_transport_fails:
+    a_right_secured_transport: secured::Fault::Nothing => [];
+    secured_t6_peer: secured::Fault::AnyPeerWillDo => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
+    secured_t6_listener: secured::Fault::TheListenerIsToldFirst
+        => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
+    secured_t6_verdict: secured::Fault::TheVerdictIsLost => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
 }
 
 fn security_fails(fault: security::Fault, failing: &[&str]) {

@@ -10,6 +10,7 @@ pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod ranker;
 pub(crate) mod resources;
+pub(crate) mod secured;
 pub(crate) mod security;
 pub(crate) mod selector;
 pub(crate) mod service;

@@ -1,0 +1,47 @@
+//! What the host's network interfaces and routes say.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
+
+/// The addresses of one family that a wildcard stands for, sorted, loopback included.
+///
+/// Link-local IPv6 addresses are left out: without the zone of the reader's own host they lead nowhere.
+pub(crate) fn addresses(ipv6: bool) -> io::Result<Vec<IpAddr>> {
+    let found: BTreeSet<IpAddr> = if_addrs::get_if_addrs()?
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .filter(|ip| match ip {
+            IpAddr::V4(_) => !ipv6,
+            IpAddr::V6(ip) => ipv6 && !ip.is_unicast_link_local(),
+        })
+        .collect();
+    Ok(found.into_iter().collect())
+}
+
+/// The number of the interface of this name.
+pub(crate) fn index_of(name: &str) -> io::Result<Option<u32>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    Ok(interfaces.into_iter().find(|interface| interface.name == name).and_then(|found| found.index))
+}
+
+/// The address of this host from which the system reaches `target`. Asks the system's table of routes, and sends nothing.
+///
+/// # Errors
+/// The system's, such as that there is no route: a datagram would be lost without a word.
+pub(crate) fn source_for(target: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = UdpSocket::bind(wildcard(target.is_ipv6()))?;
+    socket.connect(target)?;
+    socket.local_addr()
+}
+
+/// The wildcard address of a family with the port left to the system.
+pub(crate) fn wildcard(ipv6: bool) -> SocketAddr {
+    if ipv6 {
+        SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0)
+    } else {
+        SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)
+    }
+}
