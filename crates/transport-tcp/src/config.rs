@@ -3,11 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{PluginConfig, Problems, config::DurationText};
-use std::time::Duration;
-
-/// The longest idle time that Linux takes for `TCP_KEEPIDLE`.
-const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
-const MAX_CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
+use skep_tcp_port::Options;
 
 /// Options of the TCP transport. Each key applies to dialled and to accepted connections unless it says
 /// otherwise.
@@ -46,14 +42,16 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            nodelay: true,
-            backlog: 1024,
-            keepalive: DurationText::secs(30),
-            connect_timeout: DurationText::secs(10),
-            port_reuse: false,
-            ttl: None,
-        }
+        let Options { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl } = Options::default();
+        Self { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl }
+    }
+}
+
+impl Config {
+    /// The same for the sockets.
+    pub(crate) fn options(&self) -> Options {
+        let Self { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl } = *self;
+        Options { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl }
     }
 }
 
@@ -61,18 +59,6 @@ impl PluginConfig for Config {
     const FILE: &'static str = file!();
 
     fn validate(&self, problems: &mut Problems) {
-        problems.range("backlog", self.backlog.into(), 1..=65_535);
-        if let Some(ttl) = self.ttl {
-            problems.range("ttl", ttl.into(), 1..=255);
-        }
-        let keepalive = self.keepalive.0;
-        if !keepalive.is_zero() && (keepalive < Duration::from_secs(1) || keepalive > MAX_KEEPALIVE) {
-            let problem = format!("{} is out of range", self.keepalive);
-            problems.add("keepalive", problem, "allowed: \"0s\" (never), or \"1s\" to \"32767s\"");
-        }
-        if self.connect_timeout.0.is_zero() || self.connect_timeout.0 > MAX_CONNECT_TIMEOUT {
-            let problem = format!("{} is out of range", self.connect_timeout);
-            problems.add("connect_timeout", problem, "allowed: \"1ms\" to \"10m\"");
-        }
+        self.options().validate(problems);
     }
 }

@@ -1,14 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod accept;
 mod config;
-mod dial;
-mod endpoint;
 mod error;
-mod interfaces;
 mod listen;
-mod reuse;
-mod socket;
 mod transport;
 
 pub use config::Config;
@@ -21,5 +15,5 @@ skep_api::register_transport! {
     summary: "TCP over IPv4 and IPv6",
     example: include_str!("../testdata/valid.toml"),
     config: Config,
-    build: |config, _cx| Ok(Arc::new(TcpTransport::new(config))),
+    build: |config, cx| Ok(Arc::new(TcpTransport::with_ports(config, cx.shared()))),
 }

@@ -1,6 +1,6 @@
 //! Sockets with the options of the configuration.
 
-use crate::Config;
+use crate::Options;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -14,7 +14,7 @@ pub(crate) fn unconnected(addr: SocketAddr) -> io::Result<Socket> {
 
 /// A listener on `addr`. A listener on an IPv6 address takes no IPv4 connections, so that `/ip4/0.0.0.0` and
 /// `/ip6/::` can share a port.
-pub(crate) fn listening(addr: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+pub(crate) fn listening(addr: SocketAddr, options: &Options) -> io::Result<TcpListener> {
     let socket = unconnected(addr)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -24,16 +24,14 @@ pub(crate) fn listening(addr: SocketAddr, config: &Config) -> io::Result<TcpList
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-    if config.port_reuse {
-        // Set once the port is ours: set before, the bind would succeed on a port where another listener of the
-        // same user has the option too, and the two would share its connections at random.
-        share_port(&socket)?;
-    }
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
 }
 
 /// Lets sockets of the same user bind the same address and port.
+///
+/// For a listener it is set once the port is ours: set before, the bind would succeed on a port where another listener
+/// of the same user has the option too, and the two would share its connections at random.
 #[cfg(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin", target_os = "nuttx"))
@@ -58,11 +56,11 @@ pub(crate) fn connectable(socket: Socket) -> TcpSocket {
 }
 
 /// Sets the options of a connected stream.
-pub(crate) fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
-    stream.set_nodelay(config.nodelay)?;
+pub(crate) fn tune(stream: &TcpStream, options: &Options) -> io::Result<()> {
+    stream.set_nodelay(options.nodelay)?;
     let socket = SockRef::from(stream);
-    set_ttl(&socket, stream.local_addr()?, config)?;
-    let keepalive = config.keepalive.0;
+    set_ttl(&socket, stream.local_addr()?, options)?;
+    let keepalive = options.keepalive.0;
     if keepalive.is_zero() {
         return socket.set_keepalive(false);
     }
@@ -70,8 +68,8 @@ pub(crate) fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
 }
 
 /// Sets the hop limit, which for a dial has to be in place before the first packet.
-pub(crate) fn set_ttl(socket: &Socket, family: SocketAddr, config: &Config) -> io::Result<()> {
-    match config.ttl {
+pub(crate) fn set_ttl(socket: &Socket, family: SocketAddr, options: &Options) -> io::Result<()> {
+    match options.ttl {
         Some(ttl) if family.is_ipv4() => socket.set_ttl_v4(ttl),
         Some(ttl) => socket.set_unicast_hops_v6(ttl),
         None => Ok(()),

@@ -1,12 +1,6 @@
 //! Outbound connections.
 
-use crate::{
-    Config,
-    endpoint::{Endpoint, multiaddr_of},
-    error,
-    reuse::ListeningPorts,
-    socket,
-};
+use crate::{Kind, Options, Ports, endpoint::Endpoint, error, socket};
 use skep_api::{
     Multiaddr,
     transport::{TransportError, TransportErrorKind},
@@ -16,23 +10,34 @@ use tokio::{net::TcpStream, time};
 
 /// A connected stream and this end of it.
 #[derive(Debug)]
-pub(crate) struct Dialed {
-    pub(crate) stream: TcpStream,
-    pub(crate) local: Multiaddr,
+pub struct Dialed {
+    /// The stream.
+    pub stream: TcpStream,
+    /// This end.
+    pub local: Endpoint,
 }
 
-/// Connects to an endpoint within the time that the configuration gives.
-pub(crate) async fn dial(
+/// Connects to an endpoint within the time that the options give. `addr` is what errors call it; `kind` is whose
+/// listening ports may be dialled from.
+///
+/// # Errors
+/// [`TransportError`] with `addr` in its detail and the system's error as its source. Wildcards and port 0 are
+/// [`TransportErrorKind::AddressUnavailable`].
+///
+/// # Cancellation
+/// Dropping the future closes the socket.
+pub async fn dial(
     endpoint: &Endpoint,
-    config: &Config,
-    ports: &ListeningPorts,
+    addr: &Multiaddr,
+    kind: Kind,
+    options: &Options,
+    ports: &Ports,
 ) -> Result<Dialed, TransportError> {
-    let addr = endpoint.to_multiaddr();
-    let target = destination(endpoint).map_err(|e| error::connection(&addr, e))?;
-    let limit = config.connect_timeout;
-    match time::timeout(limit.0, connect_from_best_port(target, config, ports)).await {
-        Ok(Ok(Connected { stream, local })) => Ok(Dialed { stream, local: multiaddr_of(local) }),
-        Ok(Err(e)) => Err(error::connection(&addr, e)),
+    let target = destination(endpoint).map_err(|e| error::connection(addr, e))?;
+    let limit = options.connect_timeout;
+    match time::timeout(limit.0, connect_from_best_port(target, kind, options, ports)).await {
+        Ok(Ok(Connected { stream, local })) => Ok(Dialed { stream, local: local.into() }),
+        Ok(Err(e)) => Err(error::connection(addr, e)),
         Err(elapsed) => {
             let detail = format!("{addr}: no connection within {limit} (`connect_timeout`)");
             Err(TransportError::new(TransportErrorKind::TimedOut, detail).with_source(elapsed))
@@ -58,19 +63,20 @@ fn destination(endpoint: &Endpoint) -> io::Result<SocketAddr> {
 /// Connects from a listening port where that is wanted and possible, else from a port that the system picks.
 async fn connect_from_best_port(
     target: SocketAddr,
-    config: &Config,
-    ports: &ListeningPorts,
+    kind: Kind,
+    options: &Options,
+    ports: &Ports,
 ) -> io::Result<Connected> {
-    let source = if config.port_reuse { ports.source_for(target) } else { None };
+    let source = if options.port_reuse { ports.source_for(kind, target) } else { None };
     if let Some(source) = source {
-        match connect(Some(source), target, config).await {
+        match connect(Some(source), target, options).await {
             Ok(connected) if !connected.to_itself(target) => return Ok(connected),
             Err(e) if !is_conflict(&e) => return Err(e),
             // The pair of addresses is taken by another connection, or is one address: another port helps.
             Ok(_) | Err(_) => tracing::debug!(%source, %target, "the listening port cannot be dialled from"),
         }
     }
-    let connected = connect(None, target, config).await?;
+    let connected = connect(None, target, options).await?;
     if connected.to_itself(target) {
         let problem = "nobody listens there: the socket connected to itself";
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, problem));
@@ -97,16 +103,16 @@ impl Connected {
     }
 }
 
-async fn connect(source: Option<SocketAddr>, target: SocketAddr, config: &Config) -> io::Result<Connected> {
+async fn connect(source: Option<SocketAddr>, target: SocketAddr, options: &Options) -> io::Result<Connected> {
     let unconnected = socket::unconnected(target)?;
-    socket::set_ttl(&unconnected, target, config)?;
+    socket::set_ttl(&unconnected, target, options)?;
     if let Some(source) = source {
         socket::share_port(&unconnected)?;
         unconnected.bind(&source.into())?;
     }
     let stream = socket::connectable(unconnected).connect(target).await?;
     let local = stream.local_addr()?;
-    socket::tune(&stream, config)?;
+    socket::tune(&stream, options)?;
     Ok(Connected { stream, local })
 }
 
@@ -116,16 +122,17 @@ mod tests {
     use socket2::SockRef;
     use std::time::Duration;
 
-    async fn dialed(config: &Config) -> (TcpStream, tokio::net::TcpListener) {
+    async fn dialed(options: &Options) -> (TcpStream, tokio::net::TcpListener) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::parse(&multiaddr_of(listener.local_addr().unwrap())).unwrap();
-        let dialed = dial(&endpoint, config, &ListeningPorts::default()).await.unwrap();
+        let endpoint = Endpoint::from(listener.local_addr().unwrap());
+        let addr = endpoint.to_multiaddr();
+        let dialed = dial(&endpoint, &addr, Kind::Stream, options, &Ports::default()).await.unwrap();
         (dialed.stream, listener)
     }
 
     #[tokio::test]
     async fn the_defaults_reach_the_socket() {
-        let (stream, _listener) = dialed(&Config::default()).await;
+        let (stream, _listener) = dialed(&Options::default()).await;
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
@@ -135,13 +142,13 @@ mod tests {
 
     #[tokio::test]
     async fn options_reach_the_socket() {
-        let config = Config {
+        let options = Options {
             nodelay: false,
             keepalive: skep_api::config::DurationText::secs(0),
             ttl: Some(7),
-            ..Config::default()
+            ..Options::default()
         };
-        let (stream, _listener) = dialed(&config).await;
+        let (stream, _listener) = dialed(&options).await;
         let socket = SockRef::from(&stream);
         assert!(!socket.tcp_nodelay().unwrap());
         assert!(!socket.keepalive().unwrap());

@@ -1,7 +1,10 @@
 //! Between multiaddrs and socket addresses.
 
 use crate::interfaces;
-use skep_api::{Multiaddr, escape, multiaddr::Protocol};
+use skep_api::{
+    Multiaddr, escape,
+    multiaddr::{self, Protocol},
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr, SocketAddrV6},
@@ -10,17 +13,30 @@ use std::{
 /// A TCP endpoint as a multiaddr states it, in canonical form: an IPv4 address that is written as an IPv6 one
 /// (`::ffff:192.0.2.1`) is an IPv4 address here, so that filters cannot be passed by spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    pub(crate) ip: IpAddr,
-    pub(crate) port: u16,
+pub struct Endpoint {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: u16,
     /// The interface of an IPv6 address, as a name or a number (RFC 4007, section 11).
     zone: Option<String>,
 }
 
 impl Endpoint {
     /// Reads `[/ip6zone/<zone>]/ip4|ip6/<ip>/tcp/<port>[/p2p/<id>]`; any other form is `None`.
-    pub(crate) fn parse(addr: &Multiaddr) -> Option<Self> {
+    #[must_use]
+    pub fn parse(addr: &Multiaddr) -> Option<Self> {
         let mut parts = addr.iter();
+        let endpoint = Self::take(&mut parts)?;
+        match (parts.next(), parts.next()) {
+            (None, _) | (Some(Protocol::P2p(_)), None) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// Takes `[/ip6zone/<zone>]/ip4|ip6/<ip>/tcp/<port>` from the front of an address; what follows is left.
+    #[must_use]
+    pub fn take(parts: &mut multiaddr::Iter<'_>) -> Option<Self> {
         let (zone, ip) = match parts.next()? {
             Protocol::Ip4(ip) => (None, IpAddr::V4(ip)),
             Protocol::Ip6(ip) => (None, IpAddr::V6(ip).to_canonical()),
@@ -33,19 +49,18 @@ impl Endpoint {
             _ => return None,
         };
         let Protocol::Tcp(port) = parts.next()? else { return None };
-        match (parts.next(), parts.next()) {
-            (None, _) | (Some(Protocol::P2p(_)), None) => Some(Self { ip, port, zone }),
-            _ => None,
-        }
+        Some(Self { ip, port, zone })
     }
 
     /// The same address with another port.
-    pub(crate) fn with_port(&self, port: u16) -> Self {
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
         Self { port, ..self.clone() }
     }
 
     /// The multiaddr, without `/p2p/…`.
-    pub(crate) fn to_multiaddr(&self) -> Multiaddr {
+    #[must_use]
+    pub fn to_multiaddr(&self) -> Multiaddr {
         let mut addr = Multiaddr::empty();
         if let Some(zone) = &self.zone {
             addr.push(Protocol::Ip6zone(zone.as_str().into()));
@@ -59,7 +74,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// `AddrNotAvailable` when no interface has the zone's name, or when a link-local address has no zone.
-    pub(crate) fn to_socket_addr(&self) -> io::Result<SocketAddr> {
+    pub fn to_socket_addr(&self) -> io::Result<SocketAddr> {
         let IpAddr::V6(ip) = self.ip else { return Ok(SocketAddr::new(self.ip, self.port)) };
         let scope = match &self.zone {
             Some(zone) => scope_of(zone)?,
@@ -73,13 +88,15 @@ impl Endpoint {
     }
 }
 
-/// The multiaddr of a socket address: IPv4 in IPv6 becomes `/ip4`, and a scope becomes `/ip6zone/<number>`.
-pub(crate) fn multiaddr_of(socket: SocketAddr) -> Multiaddr {
-    let zone = match socket {
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => Some(v6.scope_id().to_string()),
-        _ => None,
-    };
-    Endpoint { ip: socket.ip().to_canonical(), port: socket.port(), zone }.to_multiaddr()
+impl From<SocketAddr> for Endpoint {
+    /// IPv4 in IPv6 becomes IPv4, and a scope becomes a zone's number.
+    fn from(socket: SocketAddr) -> Self {
+        let zone = match socket {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => Some(v6.scope_id().to_string()),
+            _ => None,
+        };
+        Self { ip: socket.ip().to_canonical(), port: socket.port(), zone }
+    }
 }
 
 fn scope_of(zone: &str) -> io::Result<u32> {
@@ -131,15 +148,15 @@ mod tests {
     fn ipv4_in_ipv6_is_shown_as_ipv4() {
         let mapped = parse("/ip6/::ffff:192.0.2.1/tcp/80").unwrap();
         assert_eq!(mapped.to_multiaddr().to_string(), "/ip4/192.0.2.1/tcp/80");
-        let socket = "[::ffff:192.0.2.1]:80".parse().unwrap();
-        assert_eq!(multiaddr_of(socket).to_string(), "/ip4/192.0.2.1/tcp/80");
+        let socket: SocketAddr = "[::ffff:192.0.2.1]:80".parse().unwrap();
+        assert_eq!(Endpoint::from(socket).to_multiaddr().to_string(), "/ip4/192.0.2.1/tcp/80");
     }
 
     #[test]
     fn a_zone_is_a_number_or_the_name_of_an_interface() {
         let numbered = parse("/ip6zone/7/ip6/fe80::1/tcp/80").unwrap().to_socket_addr().unwrap();
         assert_eq!(numbered, SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 7).into());
-        assert_eq!(multiaddr_of(numbered).to_string(), "/ip6zone/7/ip6/fe80::1/tcp/80");
+        assert_eq!(Endpoint::from(numbered).to_multiaddr().to_string(), "/ip6zone/7/ip6/fe80::1/tcp/80");
         let error = parse("/ip6zone/nope0/ip6/fe80::1/tcp/80").unwrap().to_socket_addr().unwrap_err();
         assert_eq!(error.to_string(), "no interface is named `nope0`");
         let error = parse("/ip6/fe80::1/tcp/80").unwrap().to_socket_addr().unwrap_err();

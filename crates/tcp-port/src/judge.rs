@@ -4,9 +4,14 @@
 //! file descriptors or memory costs a rest that grows while the lack lasts. The connections meanwhile wait in
 //! the system's queue.
 
+use crate::alarm::Alarm;
 use skep_api::Multiaddr;
-use std::{io, time::Duration};
-use tokio::time::{self, Instant};
+use std::{
+    io,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// The first rest; it doubles with each failure in a row.
 const FIRST_REST: Duration = Duration::from_millis(50);
@@ -52,17 +57,19 @@ pub(crate) fn judge(error: &io::Error) -> Verdict {
 pub(crate) struct Rests {
     /// Kept here and not in the future of `accept`, so that a caller who drops that future does not shorten it.
     until: Option<Instant>,
+    alarm: Alarm,
     in_a_row: u32,
     last_failure: Option<Instant>,
 }
 
 impl Rests {
-    /// Waits until the current rest is over. Cancel-safe.
-    pub(crate) async fn wait(&mut self) {
+    /// Ready once the current rest is over.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(until) = self.until {
-            time::sleep_until(until).await;
+            ready!(self.alarm.poll(until, cx));
             self.until = None;
         }
+        Poll::Ready(())
     }
 
     /// Begins a rest. The first failure of an episode is logged, for the operator to act on.
@@ -90,6 +97,7 @@ impl Rests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
 
     #[test]
     fn errors_are_told_apart() {
@@ -123,7 +131,7 @@ mod tests {
             }
             let before = Instant::now();
             rests.begin(&addr, &error);
-            rests.wait().await;
+            poll_fn(|cx| rests.poll(cx)).await;
             lengths.push(before.elapsed().as_millis());
         }
         assert_eq!(lengths, [50, 100, 200, 400, 800, 1000, 1000, 50]);

@@ -1,0 +1,95 @@
+//! The table `[transport.websocket]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use skep_api::{PluginConfig, Problems, config::DurationText};
+use skep_tcp_port::Options;
+use std::time::Duration;
+
+const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Options of the WebSocket transport. Each key applies to dialled and to accepted connections unless it says
+/// otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How long TLS and the HTTP upgrade may take together, once the TCP connection is there: "1ms" to "10m", default
+    /// "10s".
+    ///
+    /// A peer that sends its header byte by byte holds a file descriptor for as long.
+    pub handshake_timeout: DurationText,
+    /// Longest HTTP header of the peer, in bytes: 1024 to 65536, default 8192.
+    ///
+    /// Each connection that is being upgraded can take as much memory.
+    pub max_header_bytes: u32,
+    /// Send small writes at once (`TCP_NODELAY`): true or false, default true.
+    pub nodelay: bool,
+    /// Connections that the system queues for a listener: 1 to 65535, default 1024. On a port that is shared the value
+    /// of the first listener counts.
+    pub backlog: u32,
+    /// Idle time after which the system probes the peer, and the time between probes: "0s" for never, or "1s" to
+    /// "32767s" in whole seconds, default "30s".
+    pub keepalive: DurationText,
+    /// How long the TCP connection of a dial may take: "1ms" to "10m", default "10s".
+    pub connect_timeout: DurationText,
+    /// Dial from the port of a listener of the same kind and address family: true or false, default false. Unix only.
+    pub port_reuse: bool,
+    /// Hops that packets may take (IP time to live): 1 to 255, default the system's.
+    pub ttl: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let Options { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl } = Options::default();
+        Self {
+            handshake_timeout: DurationText::secs(10),
+            max_header_bytes: 8192,
+            nodelay,
+            backlog,
+            keepalive,
+            connect_timeout,
+            port_reuse,
+            ttl,
+        }
+    }
+}
+
+impl PluginConfig for Config {
+    const FILE: &'static str = file!();
+
+    fn validate(&self, problems: &mut Problems) {
+        if self.handshake_timeout.0.is_zero() || self.handshake_timeout.0 > MAX_HANDSHAKE_TIMEOUT {
+            let problem = format!("{} is out of range", self.handshake_timeout);
+            problems.add("handshake_timeout", problem, "allowed: \"1ms\" to \"10m\"");
+        }
+        problems.range("max_header_bytes", self.max_header_bytes.into(), 1024..=65_536);
+        self.tcp().validate(problems);
+    }
+}
+
+impl Config {
+    /// The same for the sockets.
+    fn tcp(&self) -> Options {
+        let Self { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl, .. } = *self;
+        Options { nodelay, backlog, keepalive, connect_timeout, port_reuse, ttl }
+    }
+}
+
+/// What a table comes to.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) tcp: Options,
+    pub(crate) handshake_timeout: DurationText,
+    /// In bytes.
+    pub(crate) max_header_bytes: usize,
+}
+
+impl Settings {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            tcp: config.tcp(),
+            handshake_timeout: config.handshake_timeout,
+            max_header_bytes: usize::try_from(config.max_header_bytes).unwrap_or(usize::MAX),
+        }
+    }
+}
