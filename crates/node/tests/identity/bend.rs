@@ -25,12 +25,24 @@ pub(crate) enum Bend {
     Replayed,
     /// Its identity key is an RSA key of 16,384 bits.
     OversizedRsa,
+    /// It sends no certificate.
+    NoCertificate,
+    /// It sends its certificate twice.
+    TwoCertificates,
+    /// Its certificate is valid no longer.
+    Expired,
+    /// Its certificate is not valid yet.
+    NotYetValid,
+    /// Its certificate is signed by another key than the certificate's own.
+    CertifiedByAnother,
+    /// Its certificate has the extension of an honest third peer's.
+    ReplayedExtension,
 }
 
 impl Bend {
     /// Whether a third peer has to show its proof first.
     pub(crate) fn needs_recording(self) -> bool {
-        self == Self::Replayed
+        matches!(self, Self::Replayed | Self::ReplayedExtension)
     }
 }
 
@@ -60,7 +72,9 @@ impl Guise {
         match self.bend {
             // There is nobody with such a key.
             Bend::OversizedRsa => None,
-            Bend::ThirdParty | Bend::OwnNameInstead | Bend::Replayed => Some(self.third.public().to_peer_id()),
+            Bend::ThirdParty | Bend::OwnNameInstead | Bend::Replayed | Bend::ReplayedExtension => {
+                Some(self.third.public().to_peer_id())
+            }
             _ => Some(self.own.public().to_peer_id()),
         }
     }
@@ -82,7 +96,8 @@ impl Guise {
             }
             Bend::ThirdParty => proof.key = self.third.public().encode_protobuf(),
             Bend::OversizedRsa => proof = Proof { key: oversized_rsa(), signature: vec![1; 2048] },
-            Bend::Nothing | Bend::OwnNameInstead | Bend::Replayed => {}
+            // They are bent elsewhere.
+            _ => {}
         }
         proof
     }

@@ -12,13 +12,16 @@
 
 mod attack;
 mod bend;
+mod certificate;
 mod honest;
 mod knock;
 mod noise;
+mod quic;
 
 use attack::table;
 use bend::Bend::{self, *};
 use noise::Noise;
+use quic::Quic;
 use skep::api::security::Role;
 
 /// What becomes of a peer that bends nothing.
@@ -55,4 +58,49 @@ async fn noise_from_a_bad_listener() {
         (OversizedRsa, "security noise bad_identity"),
     ];
     table(&Noise, Role::Listener, rows).await;
+}
+
+#[tokio::test]
+async fn quic_from_a_bad_dialler() {
+    let rows: &[(Bend, &str)] = &[
+        (Nothing, LET_IN),
+        (NoProof, "connect quic handshake bad_signature"),
+        (EmptySignature, "connect quic handshake bad_signature"),
+        (FlippedBit, "connect quic handshake bad_signature"),
+        (SignedByAnother, "connect quic handshake bad_signature"),
+        (AnotherChannelKey, "connect quic handshake bad_signature"),
+        (ThirdParty, "connect quic handshake bad_signature"),
+        (NoCertificate, "connect quic handshake bad_signature"),
+        (TwoCertificates, "connect quic handshake malformed_handshake"),
+        (Expired, "connect quic handshake bad_signature"),
+        (NotYetValid, "connect quic handshake bad_signature"),
+        (CertifiedByAnother, "connect quic handshake bad_signature"),
+        (Replayed, "connect quic handshake bad_signature"),
+        (ReplayedExtension, "connect quic handshake bad_signature"),
+        (OversizedRsa, "connect quic handshake bad_identity"),
+    ];
+    table(&Quic, Role::Dialer, rows).await;
+}
+
+#[tokio::test]
+async fn quic_from_a_bad_listener() {
+    let rows: &[(Bend, &str)] = &[
+        (Nothing, LET_IN),
+        (NoProof, "connect quic handshake bad_signature"),
+        (EmptySignature, "connect quic handshake bad_signature"),
+        (FlippedBit, "connect quic handshake bad_signature"),
+        (SignedByAnother, "connect quic handshake bad_signature"),
+        (AnotherChannelKey, "connect quic handshake bad_signature"),
+        (ThirdParty, "connect quic handshake bad_signature"),
+        (OwnNameInstead, "connect quic handshake wrong_peer"),
+        (NoCertificate, "connect quic handshake bad_signature"),
+        (TwoCertificates, "connect quic handshake malformed_handshake"),
+        (Expired, "connect quic handshake bad_signature"),
+        (NotYetValid, "connect quic handshake bad_signature"),
+        (CertifiedByAnother, "connect quic handshake bad_signature"),
+        (Replayed, "connect quic handshake bad_signature"),
+        (ReplayedExtension, "connect quic handshake bad_signature"),
+        (OversizedRsa, "connect quic handshake bad_identity"),
+    ];
+    table(&Quic, Role::Listener, rows).await;
 }

@@ -72,8 +72,12 @@ async fn attack(io: TcpStream, role: Role, guise: Guise) -> Reached {
     }
 }
 
-/// Agrees on a security protocol by multistream-select, of which there is one only.
-pub(crate) async fn agree(io: &mut TcpStream, role: Role, proposal: &[u8]) -> io::Result<()> {
+/// Agrees on a protocol by multistream-select, of which there is one only.
+pub(crate) async fn agree(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    role: Role,
+    proposal: &[u8],
+) -> io::Result<()> {
     let mut said = vec![0; proposal.len()];
     if role == Role::Dialer {
         io.write_all(proposal).await?;
