@@ -4,7 +4,8 @@
 mod doubles;
 
 use doubles::{
-    bent, muxer, peerstore, plugin, policy, ranker, resources, secured, security, selector, service, transport,
+    bent, muxer, peerstore, plugin, policy, ranker, resources, secured, security, selector, service,
+    transport,
 };
 use skep_testkit::{
     DuplexConfig, Property,

@@ -22,16 +22,12 @@ pub(crate) fn reason(error: &ConnectionError, local: Option<&CloseReason>) -> Cl
             code: from_wire(close.error_code),
             text: escape::remote(&String::from_utf8_lossy(&close.reason)),
         },
-        ConnectionError::LocallyClosed => {
-            local.cloned().unwrap_or_else(|| CloseReason::local(Code::NONE))
-        }
+        ConnectionError::LocallyClosed => local.cloned().unwrap_or_else(|| CloseReason::local(Code::NONE)),
         // The library's word for the end of its own task, as at the end of the node.
         ConnectionError::TransportError(e) if e.code == TransportErrorCode::INTERNAL_ERROR => {
             lost(format!("the QUIC endpoint has ended: {}", escape::remote(&e.to_string())))
         }
-        ConnectionError::TransportError(e) => {
-            CloseReason::Violation { what: escape::remote(&e.to_string()) }
-        }
+        ConnectionError::TransportError(e) => CloseReason::Violation { what: escape::remote(&e.to_string()) },
         ConnectionError::ConnectionClosed(close) => {
             let text = escape::remote(&String::from_utf8_lossy(&close.reason));
             lost(format!("the peer's QUIC layer gave it up: {} ({text})", close.error_code))

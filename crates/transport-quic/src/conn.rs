@@ -1,13 +1,7 @@
 //! A connection: its handle, its driver, and what its streams share.
 
 use crate::{
-    codes,
-    endpoints::Socket,
-    error,
-    finishing::Finishing,
-    signs::Signs,
-    stream::QuicStream,
-    transport::Node,
+    codes, endpoints::Socket, error, finishing::Finishing, signs::Signs, stream::QuicStream, transport::Node,
 };
 use async_trait::async_trait;
 use quinn::ConnectionError;
@@ -91,11 +85,18 @@ impl Shared {
 
     /// Ends the connection at once, unless it has ended.
     fn end(&self, reason: CloseReason, code: Code) {
+        // The library would forget how it ended.
+        if self.quic.close_reason().is_some() {
+            return;
+        }
         let _ = self.local.set(reason);
         self.quic.close(codes::to_wire(code), b"");
     }
 
-    fn stream(self: &Arc<Self>, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> Box<dyn MuxedStream> {
+    fn stream(
+        self: &Arc<Self>,
+        (send, recv): (quinn::SendStream, quinn::RecvStream),
+    ) -> Box<dyn MuxedStream> {
         self.streams.fetch_add(1, Ordering::AcqRel);
         Box::new(QuicStream::new(send, recv, Arc::clone(self)))
     }

@@ -51,7 +51,9 @@ pub(crate) fn handshake(addr: &Multiaddr, error: ConnectionError, outcome: &Outc
         return TransportError::new(Kind::Handshake, addr.to_string()).with_source(verdict);
     }
     let (kind, what) = match &error {
-        ConnectionError::VersionMismatch => (Kind::Handshake, "it speaks no version of QUIC that this node does"),
+        ConnectionError::VersionMismatch => {
+            (Kind::Handshake, "it speaks no version of QUIC that this node does")
+        }
         ConnectionError::TransportError(e) => (of_own(e.code), ""),
         ConnectionError::ConnectionClosed(close) => return closed(addr, close.error_code, error),
         ConnectionError::ApplicationClosed(_) | ConnectionError::Reset => (Kind::Reset, ""),

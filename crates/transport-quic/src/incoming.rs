@@ -1,6 +1,13 @@
 //! Connections that came in and are not accepted yet.
 
-use crate::{address::multiaddr_of, conn, endpoints::Socket, error, transport::Node, tuning::{ALPN, server_of_one}};
+use crate::{
+    address::multiaddr_of,
+    conn,
+    endpoints::Socket,
+    error,
+    transport::Node,
+    tuning::{ALPN, server_of_one},
+};
 use async_trait::async_trait;
 use skep_api::{
     Multiaddr,
@@ -118,9 +125,8 @@ impl Incoming for QuicIncoming {
         // The address is in doubt until the handshake is over.
         let Knock { incoming, unproved: _unproved } = knock;
         let (tls, outcome) = skep_tls::server_config(&node.identity, Verifier::new(None), &[ALPN.to_vec()]);
-        let server = server_of_one(&node.server, tls).map_err(|e| {
-            TransportError::new(TransportErrorKind::Other, remote.to_string()).with_source(e)
-        })?;
+        let server = server_of_one(&node.server, tls)
+            .map_err(|e| TransportError::new(TransportErrorKind::Other, remote.to_string()).with_source(e))?;
         let connecting = incoming.accept_with(server).map_err(|e| error::handshake(&remote, e, &outcome))?;
         let limit = node.tuning.config().handshake_timeout;
         match time::timeout(limit.0, connecting).await {

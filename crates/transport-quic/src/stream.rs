@@ -24,6 +24,8 @@ pub(crate) struct QuicStream {
     write_end: Option<StreamError>,
     /// How reading ended: `Ok` is the end of file.
     read_end: Option<Result<(), StreamError>>,
+    /// A byte that came where the peer's reset was looked for.
+    peeked: Option<u8>,
     /// Whoever waits to read. A look at the peer's reset would otherwise take its place in the library.
     reader: Option<Waker>,
     /// Whoever waits to write.
@@ -32,7 +34,7 @@ pub(crate) struct QuicStream {
 
 impl QuicStream {
     pub(crate) fn new(send: SendStream, recv: RecvStream, shared: Arc<Shared>) -> Self {
-        Self { send, recv, shared, write_end: None, read_end: None, reader: None, writer: None }
+        Self { send, recv, shared, write_end: None, read_end: None, peeked: None, reader: None, writer: None }
     }
 
     fn end_writing(&mut self, error: StreamError) -> io::Error {
@@ -64,18 +66,41 @@ impl QuicStream {
         }
     }
 
-    /// How reading has ended, the peer's reset included that no read has come upon yet.
+    /// How reading has ended, the peer's end of it included that no read has come upon yet. The library tells that to a
+    /// read alone: should there be a byte instead, it is kept for the next.
     fn look_for_reset(&mut self) -> Option<Result<(), StreamError>> {
-        if self.read_end.is_none() {
+        if self.read_end.is_none() && self.peeked.is_none() {
             let waker = self.reader.clone().unwrap_or_else(|| Waker::noop().clone());
-            let reset = pin!(self.recv.received_reset()).poll(&mut Context::from_waker(&waker));
-            if let Poll::Ready(Ok(Some(code))) = reset {
-                let error = StreamError::Reset { by: Side::Remote, code: codes::from_wire(code) };
-                self.read_end = Some(Err(error));
+            let mut byte = [0];
+            let mut buf = ReadBuf::new(&mut byte);
+            let read = self.poll_read_on(&mut Context::from_waker(&waker), &mut buf);
+            self.peeked = buf.filled().first().copied();
+            if read.is_ready() {
                 wake(&mut self.reader);
             }
         }
         self.read_end.clone()
+    }
+
+    /// Reads what has arrived, and notes the end.
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.remaining();
+        match self.recv.poll_read_buf(cx, buf) {
+            Poll::Ready(Ok(())) if buf.remaining() == before => self.end_reading(Ok(())),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(ReadError::Reset(code))) => {
+                self.end_reading(Err(StreamError::Reset { by: Side::Remote, code: codes::from_wire(code) }))
+            }
+            Poll::Ready(Err(ReadError::ConnectionLost(e))) => {
+                let reason = self.shared.reason(&e);
+                self.end_reading(Err(StreamError::ConnectionLost(reason)))
+            }
+            // None of these happens: the end of this side is known here, and reads are in order.
+            Poll::Ready(Err(
+                ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected,
+            )) => self.end_reading(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// The code with which the peer stopped this side, if it did.
@@ -141,26 +166,15 @@ impl AsyncRead for QuicStream {
         if let Some(end) = &this.read_end {
             return Poll::Ready(end.clone().map_err(Into::into));
         }
-        let before = buf.remaining();
-        match this.recv.poll_read_buf(cx, buf) {
-            Poll::Ready(Ok(())) if buf.remaining() == before => this.end_reading(Ok(())),
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(ReadError::Reset(code))) => {
-                this.end_reading(Err(StreamError::Reset { by: Side::Remote, code: codes::from_wire(code) }))
-            }
-            Poll::Ready(Err(ReadError::ConnectionLost(e))) => {
-                let reason = this.shared.reason(&e);
-                this.end_reading(Err(StreamError::ConnectionLost(reason)))
-            }
-            // None of these happens: the end of this side is known here, and reads are in order.
-            Poll::Ready(Err(
-                ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected,
-            )) => this.end_reading(Ok(())),
-            Poll::Pending => {
-                keep(&mut this.reader, cx);
-                Poll::Pending
-            }
+        if let Some(byte) = this.peeked.take() {
+            buf.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
         }
+        let read = this.poll_read_on(cx, buf);
+        if read.is_pending() {
+            keep(&mut this.reader, cx);
+        }
+        read
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::config::{Congestion, QuicTransportConfig};
 use quinn::{
-    ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, NoneTokenStore, ServerConfig, TransportConfig,
-    VarInt,
+    ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, NoneTokenStore, ServerConfig,
+    TransportConfig, VarInt,
     congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig},
     crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig},
 };
@@ -121,7 +121,10 @@ fn transport(config: &QuicTransportConfig) -> TransportConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skep_api::config::DurationText;
+    use quinn::Endpoint;
+    use skep_api::{Keypair, config::DurationText, security::Verifier};
+    use skep_tls::Identity;
+    use std::net::SocketAddr;
 
     /// The name of a field of the library's configuration, and its value as it shows.
     fn shown(config: QuicTransportConfig, field: &str) -> String {
@@ -168,21 +171,28 @@ mod tests {
         assert_eq!(shown(quiet, "mtu_discovery_config"), "None");
     }
 
-    #[test]
-    fn the_congestion_controller_is_the_one_named() {
-        let now = std::time::Instant::now();
-        let controller = |congestion| {
-            let config = QuicTransportConfig { congestion, ..QuicTransportConfig::default() };
-            let tuning = Tuning::new(config);
-            let shown = format!("{:?}", tuning.transport);
-            assert!(!shown.is_empty());
-            match congestion {
-                Congestion::Cubic => Arc::new(CubicConfig::default()).build(now, 1_200).into_any().is::<quinn::congestion::Cubic>(),
-                Congestion::Newreno => Arc::new(NewRenoConfig::default()).build(now, 1_200).into_any().is::<quinn::congestion::NewReno>(),
-                Congestion::Bbr => Arc::new(BbrConfig::default()).build(now, 1_200).into_any().is::<quinn::congestion::Bbr>(),
-            }
-        };
-        assert!(controller(Congestion::Cubic) && controller(Congestion::Newreno) && controller(Congestion::Bbr));
+    /// The congestion controller of a connection, as the library shows it.
+    async fn controller(congestion: Congestion) -> Box<dyn std::any::Any> {
+        let tuning = Tuning::new(QuicTransportConfig { congestion, ..QuicTransportConfig::default() });
+        let identity = Identity::new(&Keypair::generate_ed25519()).unwrap();
+        let alpn = [ALPN.to_vec()];
+        let (tls, _) = skep_tls::server_config(&identity, Verifier::new(None), &alpn);
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let server = Endpoint::server(tuning.server(tls).unwrap(), any).unwrap();
+        let (tls, _) = skep_tls::client_config(&identity, Verifier::new(None), &alpn);
+        let client = Endpoint::client(any).unwrap();
+        let dial =
+            client.connect_with(tuning.client(tls).unwrap(), server.local_addr().unwrap(), "x").unwrap();
+        let (dialed, accepted) = tokio::join!(dial, async { server.accept().await.unwrap().await });
+        let (dialed, _accepted) = (dialed.unwrap(), accepted.unwrap());
+        dialed.congestion_state().into_any()
+    }
+
+    #[tokio::test]
+    async fn the_congestion_controller_is_the_one_named() {
+        assert!(controller(Congestion::Cubic).await.is::<quinn::congestion::Cubic>());
+        assert!(controller(Congestion::Newreno).await.is::<quinn::congestion::NewReno>());
+        assert!(controller(Congestion::Bbr).await.is::<quinn::congestion::Bbr>());
     }
 
     #[test]

@@ -119,7 +119,9 @@ pub async fn t6_a_peer_suffix_is_ignored_by_raw_links_alone(fixture: Fixture) ->
         another_peer_fails(&mut bound).await?;
         bound.addr = plain.clone();
         let (dialed, _accepted) = bound.connect().await?;
-        let Link::Muxed(link) = dialed else { return broken("a link that `capabilities` calls muxed is not") };
+        let Link::Muxed(link) = dialed else {
+            return broken("a link that `capabilities` calls muxed is not");
+        };
         peer = link.muxed.verified().peer();
     }
     bound.addr = plain.clone().with(Protocol::P2p(peer));
