@@ -39,6 +39,16 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TransportErrorKind::AddressInUse`], [`TransportErrorKind::AddressUnavailable`] and the like.
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError>;
+
+    /// What the profile lacks for listening on `addr`, such as a certificate. It is asked when a profile is checked, opens
+    /// nothing, and knows nothing of what `listen` finds out from the system.
+    ///
+    /// # Errors
+    /// What `listen` would answer for lack of configuration.
+    fn check_listen(&self, addr: &Multiaddr) -> Result<(), TransportError> {
+        let _ = addr;
+        Ok(())
+    }
 }
 
 /// Facts about a transport. The default is the weaker claim.

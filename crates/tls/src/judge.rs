@@ -38,12 +38,12 @@ impl Outcome {
         }
     }
 
-    /// The error of a handshake that rustls ended with this one: the verdict, if that is the reason.
+    /// What to report of a handshake that failed: the verdict, if that is the reason, and else this error.
     #[must_use]
-    pub fn error(&self, error: Error) -> SecurityError {
+    pub fn explain(&self, error: impl Into<SecurityError>) -> SecurityError {
         match self.take() {
             Some(Err(verdict)) => verdict,
-            _ => handshake_error(error),
+            _ => error.into(),
         }
     }
 }

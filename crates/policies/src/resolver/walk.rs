@@ -162,11 +162,29 @@ async fn both(lookup: &dyn Lookup, name: &str) -> Result<Vec<IpAddr>, ResolveErr
 
 /// `addr` once for each IP, which stands in the place of the name.
 fn with_ips(addr: &Multiaddr, at: usize, ips: impl IntoIterator<Item = impl Into<IpAddr>>) -> Vec<Multiaddr> {
+    let addr = with_name_for_tls(addr, at);
     let put = |ip: IpAddr| {
         let ip = Protocol::from(ip);
         addr.iter().enumerate().map(|(n, part)| if n == at { ip.clone() } else { part }).collect()
     };
     ips.into_iter().take(MAX_OUTPUTS).map(|ip| put(ip.into())).collect()
+}
+
+/// `addr` with the name at position `at` once more where TLS asks for it: a certificate is for a name, and the IP
+/// address that replaces it does not tell. `/tls/ws` and `/wss` become `/tls/sni/<name>/ws`.
+fn with_name_for_tls(addr: &Multiaddr, at: usize) -> Multiaddr {
+    let parts: Vec<_> = addr.iter().collect();
+    let (head, tail) = parts.split_at(parts.len().min(at.saturating_add(2)));
+    let name = match head.get(at..) {
+        Some([Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name), Protocol::Tcp(_)]) => name,
+        _ => return addr.clone(),
+    };
+    let (path, rest) = match tail {
+        [Protocol::Tls, Protocol::Ws(path), rest @ ..] | [Protocol::Wss(path), rest @ ..] => (path, rest),
+        _ => return addr.clone(),
+    };
+    let secured = [Protocol::Tls, Protocol::Sni(name.clone()), Protocol::Ws(path.clone())];
+    head.iter().chain(&secured).chain(rest).cloned().collect()
 }
 
 /// `addr` once for each usable record of `name`.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::handshake::HandshakeError;
 use rustls::{CipherSuite, ClientConnection, Connection, NamedGroup, ServerConnection};
 use skep_api::{Keypair, PeerId, security::SecurityErrorKind};
 
@@ -89,7 +90,7 @@ fn a_dialler_refuses_another_peer_before_it_says_who_it_is() {
     let pair = pair(Some(PeerId::random()));
     let (_, server, results) = connect(pair.client.0, pair.server.0);
     let error = results[1].clone().unwrap_err();
-    assert_eq!(pair.client.1.error(error).kind(), SecurityErrorKind::WrongPeer);
+    assert_eq!(pair.client.1.explain(HandshakeError::from(error)).kind(), SecurityErrorKind::WrongPeer);
     assert!(server.is_handshaking() && server.peer_certificates().is_none());
     assert!(matches!(results[2], Err(Error::AlertReceived(rustls::AlertDescription::AccessDenied))));
     assert!(pair.server.1.take().is_none());
@@ -102,7 +103,7 @@ fn a_dialler_without_a_certificate_is_refused() {
     anonymous.client_auth_cert_resolver = Arc::new(Nothing);
     let (.., results) = connect(Arc::new(anonymous), pair.server.0);
     assert_eq!(results[2], Err(Error::NoCertificatesPresented));
-    let error = pair.server.1.error(Error::NoCertificatesPresented);
+    let error = pair.server.1.explain(HandshakeError::from(Error::NoCertificatesPresented));
     assert_eq!(error.kind(), SecurityErrorKind::BadSignature);
 }
 
@@ -128,7 +129,7 @@ fn a_replayed_certificate_proves_nothing_without_its_key() {
     let mut config = (*server_config(&own, Verifier::new(None), &alpn(&["libp2p"])).0).clone();
     config.cert_resolver = Arc::new(Thief { certificate, own });
     let (.., results) = connect(pair.client.0, Arc::new(config));
-    let error = pair.client.1.error(results[1].clone().unwrap_err());
+    let error = pair.client.1.explain(HandshakeError::from(results[1].clone().unwrap_err()));
     assert_eq!(error.kind(), SecurityErrorKind::BadSignature);
     assert!(error.to_string().contains("does not hold the key"), "{error}");
 }
@@ -154,10 +155,10 @@ fn no_common_application_protocol_is_named() {
     config.alpn_protocols = alpn(&["http/1.1"]);
     let (.., results) = connect(Arc::new(config), pair.server.0);
     assert_eq!(results[0], Err(Error::NoApplicationProtocol));
-    let error = pair.server.1.error(Error::NoApplicationProtocol);
+    let error = pair.server.1.explain(HandshakeError::from(Error::NoApplicationProtocol));
     assert_eq!(error.kind(), SecurityErrorKind::NoCommonProtocol);
     let told = results[1].clone().unwrap_err();
-    assert_eq!(pair.client.1.error(told).kind(), SecurityErrorKind::NoCommonProtocol);
+    assert_eq!(pair.client.1.explain(HandshakeError::from(told)).kind(), SecurityErrorKind::NoCommonProtocol);
 }
 
 #[test]

@@ -233,3 +233,11 @@ impl Inbound {
 fn cut_short() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended without a close frame of WebSocket")
 }
+
+#[cfg(test)]
+impl Inbound {
+    /// Bytes of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+}

@@ -203,3 +203,11 @@ impl Outbound {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+impl Outbound {
+    /// Bytes of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.filling.capacity() + self.sending.capacity()
+    }
+}

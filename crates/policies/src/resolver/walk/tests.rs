@@ -191,3 +191,25 @@ async fn a_silent_server_costs_no_more_than_its_own_names() {
     assert_eq!(table.resolve("/dnsaddr/half").await, strings(&["/ip4/192.0.2.1/tcp/1"]));
     assert_eq!(table.resolve("/dns4/silent/tcp/1").await, Err(ResolveErrorKind::Unavailable));
 }
+
+#[tokio::test]
+async fn tls_keeps_the_name() {
+    let table =
+        Table::default().v4("host", &["192.0.2.1"]).txt("list", ["dnsaddr=/dns4/host/tcp/443/tls/ws"]);
+    let peer = PeerId::random();
+    for (named, resolved) in [
+        ("/dns4/host/tcp/443/tls/ws", "/ip4/192.0.2.1/tcp/443/tls/sni/host/ws"),
+        ("/dns/host/tcp/443/wss", "/ip4/192.0.2.1/tcp/443/tls/sni/host/ws"),
+        ("/dnsaddr/list", "/ip4/192.0.2.1/tcp/443/tls/sni/host/ws"),
+        ("/dns4/host/tcp/443/x-parity-wss/%2Fp", "/ip4/192.0.2.1/tcp/443/tls/sni/host/x-parity-ws/%2Fp"),
+        ("/dns4/host/tcp/443/tls/sni/other/ws", "/ip4/192.0.2.1/tcp/443/tls/sni/other/ws"),
+        ("/dns4/host/tcp/80/ws", "/ip4/192.0.2.1/tcp/80/ws"),
+        ("/dns4/host/tcp/80", "/ip4/192.0.2.1/tcp/80"),
+        ("/dns4/host/udp/80/quic-v1", "/ip4/192.0.2.1/udp/80/quic-v1"),
+    ] {
+        assert_eq!(table.resolve(named).await, strings(&[resolved]), "{named}");
+    }
+    let behind = format!("/p2p/{peer}/p2p-circuit");
+    let relayed = table.resolve(&format!("/dns4/host/tcp/443/wss{behind}")).await;
+    assert_eq!(relayed, strings(&[&format!("/ip4/192.0.2.1/tcp/443/tls/sni/host/ws{behind}")]));
+}
