@@ -7,8 +7,7 @@ use rcgen::{
 };
 use skep::api::Keypair;
 use skep_tls::rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName as Subject, Error, ServerConfig,
-    SignatureScheme,
+    ClientConfig, DigitallySignedStruct, DistinguishedName as Subject, Error, ServerConfig, SignatureScheme,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},

@@ -50,6 +50,8 @@ impl ProtocolHandler for Counting {
     async fn serve(&self, inbound: InboundStream) -> Result<(), ProtocolError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         let mut stream = inbound.stream;
+        // Whoever asks has ended its side then, and is not told to stop.
+        stream.read_to_end(&mut Vec::new()).await?;
         stream.write_all(ANSWER).await?;
         stream.shutdown().await?;
         Ok(())

@@ -40,7 +40,7 @@ impl Wire for Quic {
     async fn dial(&self, guise: Guise, at: &Multiaddr) -> Reached {
         let endpoint = Endpoint::client(ANY_PORT).unwrap();
         match connect(&endpoint, &guise, at).await {
-            Ok(connection) => knock(&connection).await,
+            Ok(connection) => knock(&endpoint, &connection).await,
             Err(e) => Reached::stopped(e),
         }
     }
@@ -51,7 +51,7 @@ impl Wire for Quic {
         let port = endpoint.local_addr().unwrap().port();
         let accept = async move {
             match endpoint.accept().await.unwrap().await {
-                Ok(connection) => knock(&connection).await,
+                Ok(connection) => knock(&endpoint, &connection).await,
                 Err(e) => Reached::stopped(e),
             }
         };
@@ -72,9 +72,12 @@ async fn connect(
 }
 
 /// A dialler is through before the listener has judged it: then it asks all the same.
-async fn knock(connection: &Connection) -> Reached {
-    match connection.open_bi().await {
+async fn knock(endpoint: &Endpoint, connection: &Connection) -> Reached {
+    let reached = match connection.open_bi().await {
         Ok((send, receive)) => on(join(receive, send)).await,
         Err(e) => Reached::stopped(e),
-    }
+    };
+    connection.close(0_u32.into(), b"");
+    endpoint.wait_idle().await;
+    reached
 }
