@@ -106,8 +106,8 @@ async fn run(mut wire: Wire, mut connection: Connection) -> Result<Session, Hand
             }
             Ok(Next::Done) => return finish(wire, connection),
             Err(error) => {
-                // What is left to be encoded is the alert.
-                while matches!(connection.step(&mut wire), Ok(Next::Again)) {}
+                // What is left to be encoded is the alert. No step may go beyond it: it would fail once more.
+                while connection.has_output() && matches!(connection.step(&mut wire), Ok(Next::Again)) {}
                 wire.say_goodbye().await;
                 return Err(error.into());
             }
@@ -153,6 +153,14 @@ enum Next {
 }
 
 impl Connection {
+    /// Whether there is something to be encoded, which comes before all else.
+    fn has_output(&self) -> bool {
+        match self {
+            Self::Client(connection) => connection.wants_write(),
+            Self::Server(connection) => connection.wants_write(),
+        }
+    }
+
     /// Goes one step on with what the wire has received.
     fn step(&mut self, wire: &mut Wire) -> Result<Next, Error> {
         let visible = wire.incoming.get_mut(..wire.visible).unwrap_or_default();

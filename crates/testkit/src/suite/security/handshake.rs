@@ -37,7 +37,12 @@ pub async fn s3_a_truncated_handshake_fails(fixture: Fixture) -> Outcome {
                 Role::Dialer => shaken.listener,
                 Role::Listener => shaken.dialer,
             };
-            ensure!(reader.is_err(), "success after {offset} bytes of the {role} end's handshake");
+            // Signatures that differ in length make the handshake of this run shorter than the one that was measured.
+            let was_cut = wire.sent_by(role).len() > offset;
+            ensure!(
+                reader.is_err() || !was_cut,
+                "success after {offset} bytes of the {role} end's handshake"
+            );
         }
     }
     Ok(())
