@@ -200,6 +200,9 @@ layer_error! {
         /// The system forbids it.
         PermissionDenied => "permission_denied", Local, Permanent, "the system does not permit it",
             "ports below 1024 need a privilege; check the firewall's local rules";
+        /// The profile lacks what such an address takes, as a certificate.
+        Unconfigured => "not_configured", Local, Permanent, "the profile lacks what this address takes",
+            "set the keys that the detail names";
         /// Too many open files.
         FdLimit => "fd_limit", Local, Soon, "no file descriptor is left",
             "raise `ulimit -n` or lower the connection limits";

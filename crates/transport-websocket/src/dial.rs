@@ -1,6 +1,13 @@
 //! Outbound connections.
 
-use crate::{address::Address, config::Settings, error, frame::Role, stream::WsStream, upgrade};
+use crate::{
+    address::Address,
+    config::Settings,
+    error::{self, UpgradeError},
+    frame::Role,
+    stream::WsStream,
+    upgrade,
+};
 use skep_api::{
     BoxIo,
     transport::{RawLink, TransportError},
@@ -8,6 +15,7 @@ use skep_api::{
 use skep_tcp_port::{Ports, dial as dial_tcp};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::timeout,
 };
 
@@ -27,11 +35,16 @@ pub(crate) async fn dial(
     Ok(RawLink { io, local, remote })
 }
 
-async fn upgrade_to<S>(
-    mut io: S,
-    address: &Address,
-    settings: &Settings,
-) -> Result<BoxIo, error::UpgradeError>
+async fn upgrade_to(tcp: TcpStream, address: &Address, settings: &Settings) -> Result<BoxIo, UpgradeError> {
+    if address.tls {
+        let tls = settings.tls.connect(Box::new(tcp), address).await?;
+        over(tls, address, settings).await
+    } else {
+        over(tcp, address, settings).await
+    }
+}
+
+async fn over<S>(mut io: S, address: &Address, settings: &Settings) -> Result<BoxIo, UpgradeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -1,10 +1,13 @@
 //! What can go wrong, and as which error of the contract it is told.
 
 use skep_api::{
-    Multiaddr, escape,
+    Multiaddr,
+    error::BoxError,
+    escape,
     transport::{TransportError, TransportErrorKind},
 };
-use std::io;
+use skep_tls::{HandshakeError, WebError};
+use std::{io, sync::Arc};
 use tungstenite::http::StatusCode;
 
 /// A frame that RFC 6455 does not allow, or that this transport has no use for.
@@ -99,6 +102,23 @@ pub enum UpgradeError {
     /// The server's answer is no HTTP or no proper upgrade.
     #[error("the server's answer is no WebSocket upgrade")]
     BadResponse(#[source] Box<tungstenite::Error>),
+    /// TLS ended before the upgrade.
+    #[error("the TLS handshake failed")]
+    Tls(#[from] HandshakeError),
+    /// The authorities to trust cannot be read.
+    #[error("there is nobody to trust for a server's certificate (`roots`)")]
+    Roots(#[source] Arc<WebError>),
+    /// The address has a name that cannot be one of a certificate.
+    #[error("{} is no name that a certificate can be for", escape::remote(.name))]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: BoxError,
+    },
+    /// A connection came to a listener that has nothing to present.
+    #[error("there is no certificate to listen with (`certificate`)")]
+    NoCertificate,
     /// The server chose something that was not offered.
     #[error("the server's answer has the header {0}, which was not asked for")]
     NotAskedFor(&'static str),
@@ -112,11 +132,25 @@ pub(crate) fn unsupported(addr: &Multiaddr) -> TransportError {
     TransportError::new(TransportErrorKind::Unsupported, detail)
 }
 
+/// An address with TLS that there is no certificate for.
+pub(crate) fn no_certificate(addr: &Multiaddr) -> TransportError {
+    let detail = format!(
+        "{addr}: a listener with TLS has to present a certificate: set `certificate = \"files\"` with `certificate_file` and \
+         `key_file`, or `certificate = \"self_signed\"`"
+    );
+    TransportError::new(TransportErrorKind::Unconfigured, detail)
+}
+
 /// An upgrade that failed.
 pub(crate) fn upgrade(addr: &Multiaddr, error: UpgradeError) -> TransportError {
     let kind = match &error {
-        UpgradeError::Io(e) => return TransportError::from_io(addr, clone_of(e)).with_source(error),
-        UpgradeError::Incomplete => TransportErrorKind::Reset,
+        UpgradeError::Io(e) | UpgradeError::Tls(HandshakeError::Io(e)) => {
+            return TransportError::from_io(addr, clone_of(e)).with_source(error);
+        }
+        UpgradeError::Incomplete | UpgradeError::Tls(HandshakeError::Ended { .. }) => {
+            TransportErrorKind::Reset
+        }
+        UpgradeError::Roots(_) | UpgradeError::NoCertificate => TransportErrorKind::Unconfigured,
         _ => TransportErrorKind::Handshake,
     };
     TransportError::new(kind, addr.to_string()).with_source(error)

@@ -8,10 +8,11 @@ mod frame;
 mod listen;
 mod mask;
 mod stream;
+mod tls;
 mod transport;
 mod upgrade;
 
-pub use config::Config;
+pub use config::{Certificate, Config, Trust};
 pub use error::{ClosedByPeer, UpgradeError, Violation};
 pub use transport::WebSocketTransport;
 
@@ -22,5 +23,5 @@ skep_api::register_transport! {
     summary: "WebSocket over TCP, with and without TLS",
     example: include_str!("../testdata/valid.toml"),
     config: Config,
-    build: |config, cx| Ok(Arc::new(WebSocketTransport::with_ports(&config, cx.shared()))),
+    build: |config, cx| Ok(Arc::new(WebSocketTransport::with_ports(&config, cx.shared())?)),
 }

@@ -1,6 +1,13 @@
 //! Bound addresses and the connections that come in.
 
-use crate::{address::Address, config::Settings, error, frame::Role, stream::WsStream, upgrade};
+use crate::{
+    address::Address,
+    config::Settings,
+    error::{self, UpgradeError},
+    frame::Role,
+    stream::WsStream,
+    upgrade,
+};
 use async_trait::async_trait;
 use skep_api::{
     BoxIo, Multiaddr,
@@ -10,6 +17,7 @@ use skep_tcp_port::{Accepted, PortListener, closed, connection};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::timeout,
 };
 
@@ -81,11 +89,16 @@ impl Incoming for WsIncoming {
     fn refuse(self: Box<Self>) {}
 }
 
-async fn upgrade_from<S>(
-    mut io: S,
-    address: &Address,
-    settings: &Settings,
-) -> Result<BoxIo, error::UpgradeError>
+async fn upgrade_from(tcp: TcpStream, address: &Address, settings: &Settings) -> Result<BoxIo, UpgradeError> {
+    if address.tls {
+        let tls = settings.tls.accept(Box::new(tcp)).await?;
+        over(tls, address, settings).await
+    } else {
+        over(tcp, address, settings).await
+    }
+}
+
+async fn over<S>(mut io: S, address: &Address, settings: &Settings) -> Result<BoxIo, UpgradeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -3,7 +3,7 @@
 use crate::{Config, address::Address, config::Settings, dial::dial, error, listen::WsListener};
 use async_trait::async_trait;
 use skep_api::{
-    Multiaddr,
+    Multiaddr, Problems,
     transport::{Link, Listener, Transport, TransportCapabilities, TransportError},
 };
 use skep_tcp_port::{PortListener, Ports, binding};
@@ -17,16 +17,21 @@ pub struct WebSocketTransport {
 }
 
 impl WebSocketTransport {
-    /// A transport with these options that shares its ports with no other; it opens no socket yet.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    /// A transport with these options that shares its ports with no other. It reads the files that they name, and opens no
+    /// socket.
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub fn new(config: &Config) -> Result<Self, Problems> {
         Self::with_ports(config, Arc::default())
     }
 
     /// A transport with these options on a node that has these ports.
-    #[must_use]
-    pub fn with_ports(config: &Config, ports: Arc<Ports>) -> Self {
-        Self { settings: Arc::new(Settings::of(config)), ports }
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub fn with_ports(config: &Config, ports: Arc<Ports>) -> Result<Self, Problems> {
+        Ok(Self { settings: Arc::new(Settings::of(config)?), ports })
     }
 }
 
@@ -48,8 +53,14 @@ impl Transport for WebSocketTransport {
 
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
         let address = Address::parse(addr).ok_or_else(|| error::unsupported(addr))?;
+        self.check_listen(addr)?;
         let port = PortListener::bind(&self.ports, &address.endpoint, address.kind(), &self.settings.tcp);
         let port = port.map_err(|e| binding(addr, e))?;
         Ok(Box::new(WsListener::new(port, address, Arc::clone(&self.settings))))
+    }
+
+    fn check_listen(&self, addr: &Multiaddr) -> Result<(), TransportError> {
+        let address = Address::parse(addr).ok_or_else(|| error::unsupported(addr))?;
+        if address.tls && !self.settings.tls.can_listen() { Err(error::no_certificate(addr)) } else { Ok(()) }
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use skep_api::{
     config::DurationText,
-    transport::{Transport, TransportError, TransportErrorKind},
+    transport::{TransportError, TransportErrorKind},
 };
 use skep_transport_websocket::{Config, UpgradeError, WebSocketTransport};
 use std::error::Error;
@@ -58,7 +58,7 @@ async fn a_browser_that_looks_around_is_told_what_this_is() {
 #[tokio::test(start_paused = true)]
 async fn a_header_that_comes_by_the_byte_runs_out_of_time() {
     let config = Config { handshake_timeout: DurationText::secs(5), ..Config::default() };
-    let transport = WebSocketTransport::new(&config);
+    let transport = WebSocketTransport::new(&config).unwrap();
     let (mut listener, addr) = listen(&transport, "/ip4/127.0.0.1/tcp/0/ws").await;
     let client = tokio::spawn(async move {
         let mut tcp = TcpStream::connect(socket_of(&addr)).await.unwrap();

@@ -65,7 +65,16 @@ impl Fixture {
     /// If `listen` is no multiaddr.
     #[must_use]
     pub fn of(plugin: Plugin<layer::Transport>, listen: &str) -> Self {
-        let build = Arc::new(move || build(&plugin, "", &build_cx()));
+        Self::with_table(plugin, "", listen)
+    }
+
+    /// The same with this table, in TOML.
+    ///
+    /// # Panics
+    /// If `listen` is no multiaddr.
+    #[must_use]
+    pub fn with_table(plugin: Plugin<layer::Transport>, table: &'static str, listen: &str) -> Self {
+        let build = Arc::new(move || build(&plugin, table, &build_cx()));
         let listen = listen.parse().unwrap_or_else(|e| panic!("{listen}: {e}"));
         Self { build, listen, clock: Clock::Real }
     }

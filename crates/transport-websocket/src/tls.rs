@@ -1,0 +1,121 @@
+//! TLS around the WebSocket: what a listener presents, and whom a dialler trusts.
+
+use crate::{
+    address::Address,
+    config::{Certificate, Config, Trust},
+    error::UpgradeError,
+};
+use skep_api::{BoxIo, Problems};
+use skep_tls::{
+    Buffers, TlsStream, WebError,
+    rustls::{ClientConfig, ServerConfig, pki_types::ServerName},
+    web::{self, Roots},
+};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// Configurations of TLS for a transport.
+pub(crate) struct Tls {
+    /// `None` if there is nothing to listen with.
+    server: Option<Arc<ServerConfig>>,
+    roots: Roots,
+    /// Made by the first dial: the system's authorities are in many files, and most nodes never need them.
+    client: OnceLock<Result<Arc<ClientConfig>, Arc<WebError>>>,
+    buffers: Buffers,
+}
+
+impl Tls {
+    /// Reads the files that the table names, and makes the certificate if it asks for that.
+    pub(crate) fn of(config: &Config) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let server = server(config).unwrap_or_else(|error| {
+            note(&mut problems, &error);
+            None
+        });
+        let roots = match config.roots {
+            Trust::System => Roots::System,
+            Trust::Files => Roots::Files(config.root_files.clone()),
+            Trust::None => Roots::None,
+        };
+        let client = OnceLock::new();
+        if roots != Roots::System {
+            match web::client(&roots) {
+                Ok(made) => drop(client.set(Ok(made))),
+                Err(error) => note(&mut problems, &error),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { server, roots, client, buffers: Buffers::default() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether there is a certificate to listen with.
+    pub(crate) fn can_listen(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The dialler's side, up to the end of the handshake.
+    pub(crate) async fn connect(&self, io: BoxIo, address: &Address) -> Result<TlsStream, UpgradeError> {
+        let name = match &address.name {
+            Some(name) => ServerName::try_from(name.clone()),
+            None => Ok(ServerName::from(address.endpoint.ip)),
+        };
+        let name = name.map_err(|source| UpgradeError::Name {
+            name: address.name.clone().unwrap_or_default(),
+            source: source.into(),
+        })?;
+        let config = self.client.get_or_init(|| web::client(&self.roots).map_err(Arc::new));
+        let config = config.clone().map_err(UpgradeError::Roots)?;
+        Ok(TlsStream::connect(io, config, name, &self.buffers).await?)
+    }
+
+    /// The listener's side, up to the end of the handshake.
+    pub(crate) async fn accept(&self, io: BoxIo) -> Result<TlsStream, UpgradeError> {
+        let config = self.server.clone().ok_or(UpgradeError::NoCertificate)?;
+        Ok(TlsStream::accept(io, config, &self.buffers).await?)
+    }
+}
+
+fn server(config: &Config) -> Result<Option<Arc<ServerConfig>>, WebError> {
+    match (config.certificate, &config.certificate_file, &config.key_file) {
+        (Certificate::Files, Some(chain), Some(key)) => web::server_config(chain, key).map(Some),
+        // Nobody who accepts it looks at the name.
+        (Certificate::SelfSigned, ..) => Ok(Some(web::self_signed(&["localhost".into()])?.0)),
+        _ => Ok(None),
+    }
+}
+
+/// Notes what is wrong with a file, with all that is known of why.
+fn note(problems: &mut Problems, error: &WebError) {
+    let (key, help) = match error {
+        WebError::Certificates { .. } | WebError::NoCertificates { .. } => {
+            ("certificate_file", "check the path, and the permissions of the file")
+        }
+        WebError::Key { .. } | WebError::Pair { .. } => {
+            ("key_file", "check the path, and the permissions of the file")
+        }
+        WebError::Root { .. } => ("root_files", "name files with certificates of authorities"),
+        _ => ("certificate", "see the reason"),
+    };
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    problems.add(key, text, help);
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("roots", &self.roots)
+            .field("listens", &self.can_listen())
+            .finish_non_exhaustive()
+    }
+}
