@@ -4,7 +4,12 @@
 //!
 //! Both ends run in this process, on two threads; certificates, ciphers, windows and buffers are the same. `chunks` reads
 //! without a copy, which a byte stream cannot.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for figures")]
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_types,
+    clippy::cast_precision_loss,
+    reason = "a program for figures"
+)]
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use skep_api::{

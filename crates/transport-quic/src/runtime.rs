@@ -1,4 +1,8 @@
 //! Runs the QUIC library's tasks in the node's scope.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the library's trait has instants of std; those given are tokio's"
+)]
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use skep_api::TaskScope;

@@ -1,5 +1,5 @@
 //! What a connection says and hears: codes, limits, signs of life, and peers that move.
-#![allow(clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod ends;
 mod relay;

@@ -1,5 +1,5 @@
 //! Floods of handshakes that nobody means to end. A program of its own, for the memory counted is the process's.
-#![allow(clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod ends;
 mod strangers;

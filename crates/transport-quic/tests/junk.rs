@@ -1,5 +1,5 @@
 //! Junk of every size, thrown at a listener while honest peers dial it.
-#![allow(clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod ends;
 

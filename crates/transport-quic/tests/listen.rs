@@ -1,5 +1,5 @@
 //! What a listener reports, whom it asks for a proof, and how many it lets wait.
-#![allow(clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod ends;
 mod relay;

@@ -1,5 +1,10 @@
 //! A path between dialler and listener that tests can cut and move, and on which they can count.
-#![allow(clippy::expect_used, dead_code, reason = "helpers of tests, of which each program uses some")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "helpers of tests, of which each program uses some"
+)]
 
 use std::{
     net::SocketAddr,
