@@ -17,12 +17,14 @@ mod honest;
 mod knock;
 mod noise;
 mod quic;
+mod tls;
 
 use attack::table;
 use bend::Bend::{self, *};
 use noise::Noise;
 use quic::Quic;
 use skep::api::security::Role;
+use tls::Tls;
 
 /// What becomes of a peer that bends nothing.
 const LET_IN: &str = "connected, its stream was served";
@@ -58,6 +60,51 @@ async fn noise_from_a_bad_listener() {
         (OversizedRsa, "security noise bad_identity"),
     ];
     table(&Noise, Role::Listener, rows).await;
+}
+
+#[tokio::test]
+async fn tls_from_a_bad_dialler() {
+    let rows: &[(Bend, &str)] = &[
+        (Nothing, LET_IN),
+        (NoProof, "security tls bad_signature"),
+        (EmptySignature, "security tls bad_signature"),
+        (FlippedBit, "security tls bad_signature"),
+        (SignedByAnother, "security tls bad_signature"),
+        (AnotherChannelKey, "security tls bad_signature"),
+        (ThirdParty, "security tls bad_signature"),
+        (NoCertificate, "security tls bad_signature"),
+        (TwoCertificates, "security tls malformed_handshake"),
+        (Expired, "security tls bad_signature"),
+        (NotYetValid, "security tls bad_signature"),
+        (CertifiedByAnother, "security tls bad_signature"),
+        (Replayed, "security tls bad_signature"),
+        (ReplayedExtension, "security tls bad_signature"),
+        (OversizedRsa, "security tls bad_identity"),
+    ];
+    table(&Tls, Role::Dialer, rows).await;
+}
+
+#[tokio::test]
+async fn tls_from_a_bad_listener() {
+    let rows: &[(Bend, &str)] = &[
+        (Nothing, LET_IN),
+        (NoProof, "security tls bad_signature"),
+        (EmptySignature, "security tls bad_signature"),
+        (FlippedBit, "security tls bad_signature"),
+        (SignedByAnother, "security tls bad_signature"),
+        (AnotherChannelKey, "security tls bad_signature"),
+        (ThirdParty, "security tls bad_signature"),
+        (OwnNameInstead, "security tls wrong_peer"),
+        (NoCertificate, "security tls bad_signature"),
+        (TwoCertificates, "security tls malformed_handshake"),
+        (Expired, "security tls bad_signature"),
+        (NotYetValid, "security tls bad_signature"),
+        (CertifiedByAnother, "security tls bad_signature"),
+        (Replayed, "security tls bad_signature"),
+        (ReplayedExtension, "security tls bad_signature"),
+        (OversizedRsa, "security tls bad_identity"),
+    ];
+    table(&Tls, Role::Listener, rows).await;
 }
 
 #[tokio::test]
