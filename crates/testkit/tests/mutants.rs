@@ -4,8 +4,8 @@
 mod doubles;
 
 use doubles::{
-    bent, muxer, peerstore, plugin, policy, ranker, resources, secured, security, selector, service,
-    transport,
+    bent, muxer, peerstore, plain, plugin, policy, protector, ranker, resources, secured, security, selector,
+    service, transport,
 };
 use skep_testkit::{
     DuplexConfig, Property,
@@ -108,6 +108,67 @@ fn security_s6() {
     let properties = suite::security::properties();
     let s6 = properties.iter().find(|p| p.name == "s6_the_first_flush_ends_the_handshake").unwrap();
     assert!(s6.run(&fixture).is_err());
+}
+
+fn insecure_upgrader_fails(fault: plain::Fault, failing: &[&str]) {
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(plain::Plain { fault, key }));
+    expect(&suite::insecure_upgrader::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { insecure_upgrader_fails:
+    a_right_insecure_upgrader: plain::Fault::Nothing => [];
+    insecure_consent: plain::Fault::ConsentIsNotAskedFor => ["insecure_needs_consent"];
+    insecure_s2: plain::Fault::ExpectationIsDropped => ["s2_another_peer_fails_at_both_ends"];
+}
+
+/// An upgrade that proves who the peer is needs no consent, and does not claim to.
+#[test]
+fn a_secure_upgrader_is_not_insecure() {
+    let fault = security::Fault::Nothing;
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(security::Masked { fault, key }));
+    let properties = suite::insecure_upgrader::properties();
+    let consent = properties.iter().find(|p| p.name == "insecure_needs_consent").unwrap();
+    assert!(consent.run(&fixture).is_err());
+}
+
+fn protector_fails(fault: protector::Fault, failing: &[&str]) {
+    let fixture = suite::protector::Fixture::new(protector::KEY, move |network| {
+        let key = match network {
+            suite::protector::Network::Ours => protector::KEY,
+            suite::protector::Network::Theirs => protector::OTHER_KEY,
+        };
+        Arc::new(protector::Veil { fault, key })
+    });
+    expect(&suite::protector::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { protector_fails:
+    a_right_protector: protector::Fault::Nothing => [];
+    protector_p1_networks: protector::Fault::KeyIsNotUsed => ["p1_another_network_is_refused"];
+    protector_p1_junk: protector::Fault::NoncesOfOnesAreWaitedOn => ["p1_junk_is_refused"];
+    protector_p1_clear: protector::Fault::ClearPeersPass => ["p1_a_peer_in_clear_is_refused"];
+    protector_p1_mirror: protector::Fault::MirrorsPass => ["p1_a_mirror_is_refused"];
+    protector_p1_end: protector::Fault::EndWithinTheHeaderIsAnEnd
+        => ["p1_nothing_passes_before_the_peer_is_known"];
+    protector_p1_early: protector::Fault::HeaderIsPassedOnAsItComes
+        => ["p1_nothing_passes_before_the_peer_is_known", "p1_a_changed_opening_is_refused"];
+    protector_p1_changed: protector::Fault::HeaderIsHalfCompared => ["p1_a_changed_opening_is_refused"];
+    protector_p2_clear: protector::Fault::CipherIsOffAfterTheHeader
+        => ["p2_nothing_of_the_inside_is_on_the_wire", "p2_the_same_words_never_look_the_same"];
+    protector_p2_same: protector::Fault::NonceIsThatOfTheRole => ["p2_the_same_words_never_look_the_same"];
+    protector_p3_debug: protector::Fault::DebugShowsTheKey => ["p3_no_key_is_shown"];
+    protector_p3_errors: protector::Fault::ErrorsShowTheKey => ["p3_no_key_is_shown"];
+    protector_p3_fingerprint: protector::Fault::FingerprintShowsTheKey => ["p3_no_key_is_shown"];
+    protector_p4_waits: protector::Fault::DialerTakesASecond => ["p4_a_dialler_waits_for_nothing"];
+    protector_p4_sends: protector::Fault::DialerSendsItsNonceFirst
+        => ["p1_nothing_passes_before_the_peer_is_known", "p1_a_changed_opening_is_refused", "p4_a_dialler_waits_for_nothing", "p4_the_first_bytes_leave_together"];
+    protector_p4_alone: protector::Fault::NonceGoesAlone => ["p4_the_first_bytes_leave_together"];
+    protector_fingerprints: protector::Fault::AllNetworksLookTheSame => ["fingerprints_name_the_network"];
+    protector_half_close: protector::Fault::ShutdownIsNotPassedOn
+        => ["the_end_of_one_direction_arrives_as_such"];
+    protector_dropped: protector::Fault::ListenerRunsInATask => ["dropping_protect_closes_the_link"];
+    protector_mebibyte: protector::Fault::AByteFarBehindIsChanged => ["a_mebibyte_goes_both_ways"];
+    protector_short: protector::Fault::OneByteReadsAreJunk => ["short_reads_and_writes_change_nothing"];
 }
 
 fn muxer_fails(fault: muxer::Fault, failing: &[&str]) {

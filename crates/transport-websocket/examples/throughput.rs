@@ -8,9 +8,12 @@ use skep_api::{
     transport::{Link, Transport},
 };
 use skep_transport_tcp::TcpTransport;
-use skep_transport_websocket::{Config, WebSocketTransport};
-use std::{sync::Arc, time::Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use skep_transport_websocket::{Certificate, Config, Trust, WebSocketTransport};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
 
 const TOTAL: usize = 1 << 30;
 /// As a security layer writes and reads.
@@ -20,10 +23,14 @@ const PIECE: usize = 64 * 1024;
 async fn main() {
     let tcp: Arc<dyn Transport> = Arc::new(TcpTransport::new(skep_transport_tcp::Config::default()));
     let ws: Arc<dyn Transport> = Arc::new(WebSocketTransport::new(&Config::default()).unwrap());
+    let unchecked = Config { certificate: Certificate::SelfSigned, roots: Trust::None, ..Config::default() };
+    let wss: Arc<dyn Transport> = Arc::new(WebSocketTransport::new(&unchecked).unwrap());
     for _ in 0..3 {
-        for (name, transport, addr) in
-            [("tcp", &tcp, "/ip4/127.0.0.1/tcp/0"), ("ws", &ws, "/ip4/127.0.0.1/tcp/0/ws")]
-        {
+        for (name, transport, addr) in [
+            ("tcp", &tcp, "/ip4/127.0.0.1/tcp/0"),
+            ("ws", &ws, "/ip4/127.0.0.1/tcp/0/ws"),
+            ("wss", &wss, "/ip4/127.0.0.1/tcp/0/tls/ws"),
+        ] {
             let (dialled, accepted) = connect(transport, addr).await;
             let (up, dialled, accepted) = transfer(dialled, accepted).await;
             let (down, ..) = transfer(accepted, dialled).await;

@@ -23,9 +23,10 @@ pub struct Config {
     ///
     /// Each connection that is being upgraded can take as much memory.
     pub max_header_bytes: u32,
-    /// What `/wss` and `/tls/ws` addresses are listened on with: "none" for not at all, "files" for `certificate_file` and
-    /// `key_file`, or "self_signed" for a certificate made at start, which only those accept who do not check it, such as
-    /// nodes with `roots = "none"`. Default "none". Dialling takes none.
+    /// What a listener with TLS presents: "none" (it does not listen), "files" or "self_signed", default "none".
+    ///
+    /// "files" are `certificate_file` and `key_file`. A self-signed one is made at start, and accepted by those only who do
+    /// not check it, such as nodes with `roots = "none"`. Dialling takes no certificate.
     pub certificate: Certificate,
     /// The certificate and those of its authorities, in PEM, the node's own first: a path, default none. Read at start.
     pub certificate_file: Option<PathBuf>,

@@ -13,7 +13,7 @@ use skep_api::{
     BoxIo, Multiaddr,
     transport::{Incoming, Link, Listener, RawLink, TransportError},
 };
-use skep_tcp_port::{Accepted, PortListener, closed, connection};
+use skep_tcp_port::{Accepted, Endpoint, PortListener, closed, connection};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,20 +33,24 @@ impl WsListener {
     pub(crate) fn new(port: PortListener, address: Address, settings: Arc<Settings>) -> Self {
         Self { port, address: Arc::new(address), settings }
     }
+
+    /// An address of this listener, with the name if it has one.
+    fn own_addr(&self, endpoint: Endpoint) -> Multiaddr {
+        Address { endpoint, ..Address::clone(&self.address) }.to_multiaddr()
+    }
 }
 
 #[async_trait]
 impl Listener for WsListener {
     fn local_addrs(&self) -> Vec<Multiaddr> {
-        let at = |endpoint| Address { endpoint, ..Address::clone(&self.address) }.to_multiaddr();
-        self.port.endpoints().into_iter().map(at).collect()
+        self.port.endpoints().into_iter().map(|endpoint| self.own_addr(endpoint)).collect()
     }
 
     async fn accept(&mut self) -> Result<Box<dyn Incoming>, TransportError> {
         let accepted = self.port.accept().await;
         let accepted = accepted.map_err(|e| closed(&self.address.at(self.port.endpoint()), e))?;
         Ok(Box::new(WsIncoming {
-            local: self.address.at(&accepted.local.into()),
+            local: self.own_addr(accepted.local.into()),
             remote: self.address.at(&accepted.remote.into()),
             accepted,
             address: Arc::clone(&self.address),

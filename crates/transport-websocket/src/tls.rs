@@ -32,7 +32,11 @@ impl Tls {
     pub(crate) fn of(config: &Config) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let server = server(config).unwrap_or_else(|error| {
-            note(&mut problems, &error);
+            let key = match error {
+                WebError::Key { .. } | WebError::Pair { .. } => "key_file",
+                _ => "certificate_file",
+            };
+            note(&mut problems, key, &error);
             None
         });
         let roots = match config.roots {
@@ -44,14 +48,13 @@ impl Tls {
         if roots != Roots::System {
             match web::client(&roots) {
                 Ok(made) => drop(client.set(Ok(made))),
-                Err(error) => note(&mut problems, &error),
+                Err(error) => note(&mut problems, "root_files", &error),
             }
         }
-        if problems.is_empty() {
-            Ok(Self { server, roots, client, buffers: Buffers::default() })
-        } else {
-            Err(problems)
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        Ok(Self { server, roots, client, buffers: Buffers::default() })
     }
 
     /// Whether there is a certificate to listen with.
@@ -91,24 +94,14 @@ fn server(config: &Config) -> Result<Option<Arc<ServerConfig>>, WebError> {
 }
 
 /// Notes what is wrong with a file, with all that is known of why.
-fn note(problems: &mut Problems, error: &WebError) {
-    let (key, help) = match error {
-        WebError::Certificates { .. } | WebError::NoCertificates { .. } => {
-            ("certificate_file", "check the path, and the permissions of the file")
-        }
-        WebError::Key { .. } | WebError::Pair { .. } => {
-            ("key_file", "check the path, and the permissions of the file")
-        }
-        WebError::Root { .. } => ("root_files", "name files with certificates of authorities"),
-        _ => ("certificate", "see the reason"),
-    };
+fn note(problems: &mut Problems, key: &str, error: &WebError) {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    problems.add(key, text, help);
+    problems.add(key, text, "check the path, the permissions of the file and what is in it");
 }
 
 impl fmt::Debug for Tls {

@@ -37,7 +37,35 @@ fn keys_are_read() {
 #[test]
 fn every_mistake_is_told() {
     let errors = section(include_str!("../testdata/invalid.toml")).decode::<Config>().unwrap_err();
-    assert_eq!(errors.to_string(), "");
+    assert_eq!(
+        errors.to_string(),
+        "11 problems in the configuration:\n  \
+         1. transport.websocket.certificate: unknown variant `file`, expected one of `none`, `files`, `self_signed` \
+         [set in code]\n    \
+         What a listener with TLS presents: \"none\" (it does not listen), \"files\" or \"self_signed\", default \"none\".\n  \
+         2. transport.websocket.max_header_byte: unknown key [set in code]\n    \
+         did you mean `max_header_bytes`? keys here: backlog, certificate, certificate_file, connect_timeout, \
+         handshake_timeout, keepalive, key_file, max_header_bytes, nodelay, port_reuse, root_files, roots, ttl\n  \
+         3. transport.websocket.nodelay: invalid type: string \"yes\", expected a boolean [set in code]\n    \
+         Send small writes at once (`TCP_NODELAY`): true or false, default true.\n  \
+         4. transport.websocket.port_reuse: invalid type: integer `1`, expected a boolean [set in code]\n    \
+         Dial from the port of a listener of the same kind and address family: true or false, default false. Unix \
+         only.\n  \
+         5. transport.websocket.handshake_timeout: 0s is out of range [set in code]\n    \
+         allowed: \"1ms\" to \"10m\"\n  \
+         6. transport.websocket.max_header_bytes: 100 is out of range [set in code]\n    \
+         allowed: 1024 to 65536\n  \
+         7. transport.websocket.root_files: not set, and `roots` is \"files\" [default]\n    \
+         give a path to a file in PEM\n  \
+         8. transport.websocket.backlog: 0 is out of range [set in code]\n    \
+         allowed: 1 to 65535\n  \
+         9. transport.websocket.ttl: 256 is out of range [set in code]\n    \
+         allowed: 1 to 255\n  \
+         10. transport.websocket.keepalive: 500ms is out of range [set in code]\n    \
+         allowed: \"0s\" (never), or \"1s\" to \"32767s\"\n  \
+         11. transport.websocket.connect_timeout: 11m is out of range [set in code]\n    \
+         allowed: \"1ms\" to \"10m\""
+    );
 }
 
 #[test]
@@ -46,9 +74,9 @@ fn files_are_asked_for_where_they_are_read() {
         (
             "certificate = \"files\"",
             "2 problems in the configuration:\n  \
-             1. transport.websocket.certificate_file: not set, and `certificate` is \"files\" [set in code]\n    \
+             1. transport.websocket.certificate_file: not set, and `certificate` is \"files\" [default]\n    \
              give a path to a file in PEM\n  \
-             2. transport.websocket.key_file: not set, and `certificate` is \"files\" [set in code]\n    \
+             2. transport.websocket.key_file: not set, and `certificate` is \"files\" [default]\n    \
              give a path to a file in PEM",
         ),
         (
@@ -64,11 +92,24 @@ fn files_are_asked_for_where_they_are_read() {
 
 #[test]
 fn files_that_cannot_be_used_are_named_when_the_table_is_built() {
-    let errors = refused(
+    let mistake = |table: &str, expected: &str| {
+        let errors = refused(table);
+        let told: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.key, e.problem)).collect();
+        assert_eq!(told.join("\n"), expected);
+    };
+    mistake(
         "certificate = \"files\"\ncertificate_file = \"/nowhere/chain.pem\"\nkey_file = \"/nowhere/key.pem\"\n\
          roots = \"files\"\nroot_files = [\"/nowhere/ca.pem\"]",
+        "transport.websocket.certificate_file: no certificates can be read from /nowhere/chain.pem: it has to be a file in \
+         PEM: I/O error: No such file or directory (os error 2)\n\
+         transport.websocket.root_files: no certificates can be read from /nowhere/ca.pem: it has to be a file in PEM: I/O \
+         error: No such file or directory (os error 2)",
     );
-    assert_eq!(errors.to_string(), "");
+    mistake(
+        "certificate = \"files\"\ncertificate_file = \"testdata/tls/ca.pem\"\nkey_file = \"testdata/tls/key.pem\"",
+        "transport.websocket.key_file: the certificate in testdata/tls/ca.pem and the key in testdata/tls/key.pem cannot be \
+         used: the first certificate has to be that of the key: keys may not be consistent: KeyMismatch",
+    );
 }
 
 #[test]

@@ -106,7 +106,7 @@ async fn a_server_that_is_no_websocket_is_told() {
         let addr = format!("/ip4/127.0.0.1/tcp/{}/ws", tcp.local_addr().unwrap().port());
         let server = tokio::spawn(async move {
             let (mut tcp, _) = tcp.accept().await.unwrap();
-            tcp.read(&mut [0; 1024]).await.unwrap();
+            assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
             tcp.write_all(answer.as_bytes()).await.unwrap();
         });
         let error = transport().dial(&addr.parse().unwrap()).await.unwrap_err();

@@ -18,10 +18,11 @@ use tokio::{
 /// The transports of one node, as assembly builds them.
 fn node() -> [Arc<dyn Transport>; 2] {
     let cx = skep_testkit::build_cx();
-    let build = |plugin: Plugin<layer::Transport>| {
-        (plugin.build)(&ConfigSection::from_table("", toml::from_str("").unwrap()), &cx).unwrap()
+    let build = |plugin: Plugin<layer::Transport>, table| {
+        (plugin.build)(&ConfigSection::from_table("", toml::from_str(table).unwrap()), &cx).unwrap()
     };
-    [build(skep_transport_tcp::PLUGIN), build(skep_transport_websocket::PLUGIN)]
+    let table = "certificate = \"self_signed\"\nroots = \"none\"";
+    [build(skep_transport_tcp::PLUGIN, ""), build(skep_transport_websocket::PLUGIN, table)]
 }
 
 /// Dials, says a word, and hears it from the listener that it should reach.
@@ -46,19 +47,24 @@ async fn each_dial_reaches_its_transport() {
     let [tcp, ws] = node();
     let (mut plain, addr) = listen(&*tcp, "/ip4/127.0.0.1/tcp/0").await;
     let (mut web, web_addr) = listen(&*ws, &format!("{addr}/ws")).await;
+    let (mut tls, tls_addr) = listen(&*ws, &format!("{addr}/tls/ws")).await;
     for _ in 0..3 {
+        reaches(&ws, &tls_addr, &mut *tls).await;
         reaches(&tcp, &addr, &mut *plain).await;
         reaches(&ws, &web_addr, &mut *web).await;
     }
+    let again: Multiaddr = format!("{addr}/wss").parse().unwrap();
+    assert_eq!(ws.listen(&again).await.unwrap_err().kind(), TransportErrorKind::AddressInUse);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dials_from_many_tasks_reach_their_transports() {
     let [tcp, ws] = node();
     let (plain, addr) = listen(&*tcp, "/ip4/127.0.0.1/tcp/0").await;
     let (web, web_addr) = listen(&*ws, &format!("{addr}/ws")).await;
+    let (tls, tls_addr) = listen(&*ws, &format!("{addr}/tls/ws")).await;
     let mut tasks = JoinSet::new();
-    for (mut listener, own) in [(plain, addr.clone()), (web, web_addr.clone())] {
+    for (mut listener, own) in [(plain, addr.clone()), (web, web_addr.clone()), (tls, tls_addr.clone())] {
         tasks.spawn(async move {
             let mut accepts = JoinSet::new();
             for _ in 0..50 {
@@ -76,7 +82,7 @@ async fn dials_from_many_tasks_reach_their_transports() {
         });
     }
     for _ in 0..50 {
-        for (transport, to) in [(&tcp, &addr), (&ws, &web_addr)] {
+        for (transport, to) in [(&tcp, &addr), (&ws, &web_addr), (&ws, &tls_addr)] {
             let (transport, to) = (Arc::clone(transport), to.clone());
             tasks.spawn(async move {
                 let mut io = io_of(transport.dial(&to).await.unwrap());

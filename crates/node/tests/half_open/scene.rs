@@ -60,12 +60,12 @@ impl Kind {
         let cx = builder.build_cx().clone();
         let transports: &[Plugin<layer::Transport>] = match self {
             Self::Tcp | Self::Tls => &[skep::transport_tcp::PLUGIN],
-            Self::WebSocket => &[skep_transport_websocket::PLUGIN],
-            Self::SharedPort => &[skep::transport_tcp::PLUGIN, skep_transport_websocket::PLUGIN],
-            Self::Quic => &[skep_transport_quic::PLUGIN],
+            Self::WebSocket => &[skep::transport_websocket::PLUGIN],
+            Self::SharedPort => &[skep::transport_tcp::PLUGIN, skep::transport_websocket::PLUGIN],
+            Self::Quic => &[skep::transport_quic::PLUGIN],
         };
         let security =
-            if self == Self::Tls { skep_security_tls::PLUGIN } else { skep::security_noise::PLUGIN };
+            if self == Self::Tls { skep::security_tls::PLUGIN } else { skep::security_noise::PLUGIN };
         let mut builder = builder;
         for transport in transports {
             builder = builder.transport(transport.name, build(*transport, &cx));

@@ -24,7 +24,7 @@ pub(crate) struct Quic;
 impl Wire for Quic {
     fn layers(&self) -> Layers {
         Layers {
-            transport: skep_transport_quic::PLUGIN,
+            transport: skep::transport_quic::PLUGIN,
             upgrades: None,
             listen: "/ip4/127.0.0.1/udp/0/quic-v1",
         }

@@ -29,7 +29,7 @@ impl Wire for Tls {
     fn layers(&self) -> Layers {
         Layers {
             transport: skep::transport_tcp::PLUGIN,
-            upgrades: Some((skep_security_tls::PLUGIN, skep::muxer_yamux::PLUGIN)),
+            upgrades: Some((skep::security_tls::PLUGIN, skep::muxer_yamux::PLUGIN)),
             listen: "/ip4/127.0.0.1/tcp/0",
         }
     }

@@ -175,13 +175,13 @@ fn with_ips(addr: &Multiaddr, at: usize, ips: impl IntoIterator<Item = impl Into
 fn with_name_for_tls(addr: &Multiaddr, at: usize) -> Multiaddr {
     let parts: Vec<_> = addr.iter().collect();
     let (head, tail) = parts.split_at(parts.len().min(at.saturating_add(2)));
-    let name = match head.get(at..) {
-        Some([Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name), Protocol::Tcp(_)]) => name,
-        _ => return addr.clone(),
+    let Some([Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name), Protocol::Tcp(_)]) =
+        head.get(at..)
+    else {
+        return addr.clone();
     };
-    let (path, rest) = match tail {
-        [Protocol::Tls, Protocol::Ws(path), rest @ ..] | [Protocol::Wss(path), rest @ ..] => (path, rest),
-        _ => return addr.clone(),
+    let ([Protocol::Tls, Protocol::Ws(path), rest @ ..] | [Protocol::Wss(path), rest @ ..]) = tail else {
+        return addr.clone();
     };
     let secured = [Protocol::Tls, Protocol::Sni(name.clone()), Protocol::Ws(path.clone())];
     head.iter().chain(&secured).chain(rest).cloned().collect()

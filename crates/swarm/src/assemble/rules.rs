@@ -25,6 +25,7 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<Str
         errors.extend(no_transport(facts));
         errors.extend(raw_links(facts));
         errors.extend(unserved_addresses(facts));
+        errors.extend(listeners_that_lack(facts));
         errors.extend(unprotected_transports(facts));
     }
     if let Some(settings) = facts.settings {
@@ -96,6 +97,23 @@ fn unserved_addresses(facts: &Facts<'_>) -> Vec<ConfigError> {
         error(facts.profile, &KeyPath::new(["listen"]), problem, help)
     });
     errors.collect()
+}
+
+/// What a transport needs for an address that it serves, such as a certificate.
+fn listeners_that_lack(facts: &Facts<'_>) -> Vec<ConfigError> {
+    let transports = &facts.built.stack.transports;
+    let lacking = facts.plan.listen.iter().filter_map(|addr| {
+        let transport = transports.iter().find(|t| t.object.supports(addr))?;
+        let problem = transport.object.check_listen(addr).err()?;
+        let problem = format!("transport `{}`: {problem}", transport.name);
+        Some(error(
+            facts.profile,
+            &KeyPath::new(["listen"]),
+            problem,
+            "complete its table, or remove the address",
+        ))
+    });
+    lacking.collect()
 }
 
 /// The pruner has to act before the hard cap does.

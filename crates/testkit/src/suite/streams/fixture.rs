@@ -111,6 +111,8 @@ pub struct Fixture {
     connect: Arc<Connect>,
     clock: Clock,
     pub(super) carries: Carries,
+    /// Most bytes to leave unread, where more may cost the stream.
+    pub(super) most_unread: Option<usize>,
     opener: Role,
 }
 
@@ -127,7 +129,7 @@ impl Fixture {
         F: Future<Output = Result<Connected, Broken>> + Send + 'static,
     {
         let connect: Arc<Connect> = Arc::new(move || Box::pin(connect()));
-        Self { connect, clock, carries, opener: Role::Dialer }
+        Self { connect, clock, carries, most_unread: None, opener: Role::Dialer }
     }
 
     /// Tests a bare muxer over an in-memory duplex, on a paused clock.
@@ -146,6 +148,14 @@ impl Fixture {
     #[must_use]
     pub fn opened_by(mut self, opener: Role) -> Self {
         self.opener = opener;
+        self
+    }
+
+    /// The same for a muxer that cannot slow down one stream alone: it may reset a stream of which more than so many
+    /// bytes are unread. The scripts leave no more unread than that, except where they test what happens then.
+    #[must_use]
+    pub fn without_flow_control(mut self, most_unread: usize) -> Self {
+        self.most_unread = Some(most_unread);
         self
     }
 

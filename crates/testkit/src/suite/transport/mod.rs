@@ -86,6 +86,14 @@ impl Fixture {
     ) -> Self {
         Self { build: Arc::new(build), listen, clock: Clock::Paused }
     }
+
+    /// Tests the transports that a function makes, such as decorated ones, on real time.
+    pub fn on_sockets(
+        listen: Multiaddr,
+        build: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
+    ) -> Self {
+        Self { build: Arc::new(build), listen, clock: Clock::Real }
+    }
 }
 
 impl fmt::Debug for Fixture {

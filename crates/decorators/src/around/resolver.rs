@@ -1,0 +1,15 @@
+//! Around resolvers: lookups.
+
+use super::{Around, Hooks, Operation, operation::run};
+use async_trait::async_trait;
+use skep_api::{
+    Multiaddr,
+    resolver::{ResolveError, Resolver},
+};
+
+#[async_trait]
+impl<H: Hooks> Resolver for Around<H, dyn Resolver> {
+    async fn resolve(&self, addr: &Multiaddr) -> Result<Vec<Multiaddr>, ResolveError> {
+        run(&*self.hooks, Operation::Resolve, addr, self.inner.resolve(addr)).await
+    }
+}
