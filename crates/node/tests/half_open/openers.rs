@@ -18,6 +18,9 @@ use tokio::{
 
 /// How many are open at once: more than a node looks at, and more than a shared port keeps waiting.
 pub(crate) const AT_ONCE: usize = 384;
+/// So many of the last are all of the first sort, which is silent where there is a silent one: a shared port keeps a
+/// connection that said too little for some seconds, hung up or not, unless others push it out.
+const LAST: u64 = 300;
 /// How many ports datagrams come from.
 const PORTS: usize = 64;
 /// How many datagrams go out before there is a rest, so that a part of them arrives.
@@ -71,7 +74,7 @@ async fn streams(at: SocketAddr, starts: Vec<Arc<[u8]>>, left: Arc<AtomicU64>) {
     while let Some(number) = take(&left) {
         // The node may be so busy that the system refuses some.
         let Ok(mut io) = TcpStream::connect(at).await else { continue };
-        let start = &starts[number as usize % starts.len()];
+        let start = if number < LAST { &starts[0] } else { &starts[number as usize % starts.len()] };
         if io.write_all(start).await.is_ok() {
             // Until the node hangs up. What it says before is not answered.
             let _ = timeout(PATIENCE, io.read_to_end(&mut Vec::new())).await;

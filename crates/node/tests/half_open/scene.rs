@@ -13,7 +13,10 @@ use skep::{
         multiaddr::Protocol,
         plugin::{Layer, layer},
     },
-    swarm::{Settings, events::{Event, Events}},
+    swarm::{
+        Settings,
+        events::{Event, Events},
+    },
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -143,6 +146,8 @@ impl Scene {
         let dial = DialSettings { local_timeout: DurationText::secs(30), ..DialSettings::default() };
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let honest = kind.builder().dial(dial).retry(retry).build().unwrap();
+        // Dials go from the port of a listener, where a transport does that, rather than each from one of its own.
+        honest.listen(&kind.listen()[0].parse().unwrap()).await.unwrap();
         let at = bound.unwrap();
         let events = node.events();
         Self { kind, node, guards, events, failed: 0, at, addrs, honest, peak: Peak::default() }
@@ -211,11 +216,15 @@ pub(crate) fn half_open(kind: Kind, opener: &Opener) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut scene = Scene::new(kind).await;
-        scene.flood(opener, WARM, &mut Served::default()).await;
         let guards = scene.guards.clone();
         let guards = || guards.connections.now();
-        let (before, heap) = rest(&scene.node, guards, None).await;
+        for addr in &scene.addrs {
+            scene.come(addr).await;
+        }
+        let before = rest(&scene.node, guards, None).await.0;
         assert_eq!((before.permits, before.pending, before.guards), (0, 0, 0));
+        scene.flood(opener, WARM, &mut Served::default()).await;
+        let heap = rest(&scene.node, guards, Some(before)).await.1;
         let (mut heaps, mut served) = (vec![heap], Served::default());
         scene.peak = Peak::default();
         scene.failed = 0;
