@@ -1,7 +1,7 @@
 //! A connection: its handle, its driver, and what its streams share.
 
 use crate::{
-    codes, endpoints::Socket, error, finishing::Finishing, signs::Signs, stream::QuicStream, transport::Node,
+    codes, endpoints::Socket, error, finishing::Finishing, leftovers::Leftovers, signs::Signs, stream::QuicStream, transport::Node,
 };
 use async_trait::async_trait;
 use quinn::ConnectionError;
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     asked: OnceLock<Code>,
     streams: AtomicUsize,
     pub(crate) finishing: Finishing,
+    pub(crate) leftovers: Leftovers,
     signs: Signs,
     /// The receive window of the connection, in bytes.
     window: u32,
@@ -70,6 +71,7 @@ impl Shared {
             asked: OnceLock::new(),
             streams: AtomicUsize::new(0),
             finishing: Finishing::default(),
+            leftovers: Leftovers::default(),
             signs: Signs::default(),
             window,
             peer: Mutex::new(quic.remote_address()),

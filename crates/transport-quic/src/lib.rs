@@ -10,6 +10,7 @@ mod error;
 mod finishing;
 mod incoming;
 mod interfaces;
+mod leftovers;
 mod listen;
 mod runtime;
 mod signs;

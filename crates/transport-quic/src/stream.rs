@@ -5,7 +5,7 @@ use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use skep_api::{Code, Side, muxer::MuxedStream, stream::StreamError};
 use std::{
     future::Future,
-    io,
+    io, mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -30,11 +30,23 @@ pub(crate) struct QuicStream {
     reader: Option<Waker>,
     /// Whoever waits to write.
     writer: Option<Waker>,
+    /// The library keeps a note on whoever asked whether the peer has stopped this side, see [`Leftovers`].
+    noted: bool,
 }
 
 impl QuicStream {
     pub(crate) fn new(send: SendStream, recv: RecvStream, shared: Arc<Shared>) -> Self {
-        Self { send, recv, shared, write_end: None, read_end: None, peeked: None, reader: None, writer: None }
+        Self {
+            send,
+            recv,
+            shared,
+            write_end: None,
+            read_end: None,
+            peeked: None,
+            reader: None,
+            writer: None,
+            noted: false,
+        }
     }
 
     fn end_writing(&mut self, error: StreamError) -> io::Error {
@@ -104,10 +116,25 @@ impl QuicStream {
     }
 
     /// The code with which the peer stopped this side, if it did.
-    fn stop_code(&self, cx: &mut Context<'_>) -> Option<Code> {
-        match pin!(self.send.stopped()).poll(cx) {
+    fn stop_code(&mut self, cx: &mut Context<'_>) -> Option<Code> {
+        if !self.noted && self.shared.leftovers.are_many() {
+            return None;
+        }
+        let stopped = pin!(self.send.stopped()).poll(cx);
+        self.noted = stopped.is_pending();
+        match stopped {
             Poll::Ready(Ok(code)) => code.map(codes::from_wire),
             _ => None,
+        }
+    }
+
+    /// The same, now. A write of nothing tells it without a note, but where the connection has no room.
+    fn stop_code_now(&mut self) -> Option<Code> {
+        let cx = &mut Context::from_waker(Waker::noop());
+        match Pin::new(&mut self.send).poll_write(cx, &[]) {
+            Poll::Ready(Err(WriteError::Stopped(code))) => Some(codes::from_wire(code)),
+            Poll::Ready(_) => None,
+            Poll::Pending => self.stop_code(cx),
         }
     }
 
@@ -121,6 +148,22 @@ impl QuicStream {
         Poll::Pending
     }
 
+    /// Has the close of the connection wait for what was finished, unless the peer has stopped it, with this code.
+    fn await_arrival(&mut self) -> Option<Code> {
+        if !self.noted && self.shared.leftovers.are_many() {
+            return None;
+        }
+        let mut arrival: Arrival = Box::pin(self.send.stopped());
+        let stopped = arrival.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.noted = stopped.is_pending();
+        match stopped {
+            Poll::Ready(Ok(code)) => return code.map(codes::from_wire),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.shared.finishing.add(self.id(), arrival),
+        }
+        None
+    }
+
     /// Whether nothing of the stream is left to reset.
     fn is_over(&mut self) -> bool {
         if self.shared.quic.close_reason().is_some() {
@@ -130,8 +173,7 @@ impl QuicStream {
             (Some(_), Some(_)) => true,
             (Some(Err(StreamError::Reset { by: Side::Remote, .. })), None) => {
                 // The peer's reset of both directions, of which only one was seen.
-                let stop = self.stop_code(&mut Context::from_waker(Waker::noop()));
-                let Some(code) = stop else { return false };
+                let Some(code) = self.stop_code_now() else { return false };
                 let error = self.stopped_by_peer(code);
                 self.end_writing(error);
                 true
@@ -145,6 +187,12 @@ impl QuicStream {
         let reset = StreamError::Reset { by: Side::Local, code };
         // First what the peer reads: if both arrive, it knows a reset from a reader that wants no more.
         let _ = self.send.reset(codes::to_wire(code));
+        if mem::take(&mut self.noted) {
+            self.shared.leftovers.add();
+        }
+        if matches!(self.write_end, Some(StreamError::Finished)) {
+            self.shared.finishing.forget(self.id());
+        }
         if self.read_end.is_none() {
             let _ = self.recv.stop(codes::to_wire(code));
             self.read_end = Some(Err(reset.clone()));
@@ -218,14 +266,9 @@ impl AsyncWrite for QuicStream {
         }
         // What was stopped cannot be finished; the library says nothing then.
         let _ = this.send.finish();
-        let mut arrival: Arrival = Box::pin(this.send.stopped());
-        match arrival.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(Some(code))) => {
-                let error = this.stopped_by_peer(codes::from_wire(code));
-                return Poll::Ready(Err(this.end_writing(error)));
-            }
-            Poll::Ready(_) => {}
-            Poll::Pending => this.shared.finishing.add(arrival),
+        if let Some(code) = this.await_arrival() {
+            let error = this.stopped_by_peer(code);
+            return Poll::Ready(Err(this.end_writing(error)));
         }
         this.write_end = Some(StreamError::Finished);
         Poll::Ready(Ok(()))
