@@ -1,7 +1,8 @@
 //! A connection: its handle, its driver, and what its streams share.
 
 use crate::{
-    codes, endpoints::Socket, error, finishing::Finishing, leftovers::Leftovers, signs::Signs, stream::QuicStream, transport::Node,
+    codes, endpoints::Socket, error, finishing::Finishing, leftovers::Leftovers, signs::Signs,
+    stream::QuicStream, transport::Node,
 };
 use async_trait::async_trait;
 use quinn::ConnectionError;

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, multiaddr_of},
-    conn, error, interfaces,
+    conn, error,
     transport::Node,
     tuning::ALPN,
 };
@@ -11,6 +11,7 @@ use skep_api::{
     security::Verifier,
     transport::{Link, TransportError, TransportErrorKind},
 };
+use skep_ip_endpoint::source_for;
 use std::net::SocketAddr;
 use tokio::time;
 
@@ -21,9 +22,9 @@ const NO_NAME: &str = "libp2p";
 pub(crate) async fn dial(node: &Node, address: &Address) -> Result<Link, TransportError> {
     let remote = address.to_multiaddr();
     let from_io = |e| TransportError::from_io(&remote, e);
-    let target = address.to_destination().map_err(from_io)?;
-    let source = interfaces::source_for(target).map_err(from_io)?;
-    let socket = node.endpoints.dial(target).map_err(from_io)?;
+    let target = address.endpoint.to_destination().map_err(from_io)?;
+    let source = source_for(target).map_err(from_io)?;
+    let socket = node.endpoints.dial(source.ip()).map_err(from_io)?;
     let local = multiaddr_of(local_end(socket.addr, source));
 
     let (tls, outcome) =

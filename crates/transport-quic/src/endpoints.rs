@@ -4,9 +4,10 @@
 //! hold the socket that carries them, so that it outlives its listener while they last; a new listener on the same
 //! address takes it over.
 
-use crate::{interfaces::wildcard, runtime::NodeRuntime, socket, tuning::Tuning};
+use crate::{runtime::NodeRuntime, socket, tuning::Tuning};
 use quinn::{Endpoint, ServerConfig};
 use skep_api::TaskScope;
+use skep_ip_endpoint::{can_dial_from, wildcard};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -79,25 +80,26 @@ impl Endpoints {
         Ok(Listening { socket, endpoints: Arc::clone(self) })
     }
 
-    /// The socket to dial `target` from: a listener's if ports are to be reused and there is one from which the target
-    /// can be reached, else the one that all other dials of the family share.
-    pub(crate) fn dial(&self, target: SocketAddr) -> io::Result<Arc<Socket>> {
+    /// The socket to dial what the system reaches from `source`: that of a listener there, if ports are to be reused, else
+    /// the one that all other dials of the family share.
+    pub(crate) fn dial(&self, source: IpAddr) -> io::Result<Arc<Socket>> {
         let mut entries = self.lock();
-        let known = self.known_for(&entries, target);
+        let known = self.known_for(&entries, source);
         if let Some(socket) = known {
             return Ok(socket);
         }
-        let socket = self.bind(wildcard(target.is_ipv6()))?;
+        let socket = self.bind(wildcard(source.is_ipv6()))?;
         entries.push(Entry { socket: Arc::downgrade(&socket), used: Use::Dials });
         Ok(socket)
     }
 
-    fn known_for(&self, entries: &[Entry], target: SocketAddr) -> Option<Arc<Socket>> {
-        let live = || entries.iter().filter_map(|entry| Some((entry.used, entry.socket.upgrade()?)));
-        let reused = || live().find(|(used, socket)| *used == Use::Listener && reaches(socket.addr, target));
-        let own = || live().find(|(used, socket)| *used == Use::Dials && reaches(socket.addr, target));
-        let listener = if self.tuning.config().port_reuse { reused() } else { None };
-        listener.or_else(own).map(|(_, socket)| socket)
+    fn known_for(&self, entries: &[Entry], source: IpAddr) -> Option<Arc<Socket>> {
+        let fits = |wanted| {
+            let live = entries.iter().filter(|entry| entry.used == wanted);
+            live.filter_map(|entry| entry.socket.upgrade()).find(|socket| can_dial_from(socket.addr, source))
+        };
+        let listener = if self.tuning.config().port_reuse { fits(Use::Listener) } else { None };
+        listener.or_else(|| fits(Use::Dials))
     }
 
     fn bind(&self, addr: SocketAddr) -> io::Result<Arc<Socket>> {
@@ -117,14 +119,6 @@ impl Endpoints {
     }
 }
 
-/// A listener on one loopback address serves loopback targets only, and the other way round; a wildcard serves both. A
-/// link-local address would tie the dial to one interface.
-fn reaches(bound: SocketAddr, target: SocketAddr) -> bool {
-    bound.is_ipv4() == target.is_ipv4()
-        && !matches!(bound.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
-        && (bound.ip().is_unspecified() || bound.ip().is_loopback() == target.ip().is_loopback())
-}
-
 /// A listener's hold on its socket. Dropping it ends the listening, not the connections.
 #[derive(Debug)]
 pub(crate) struct Listening {
@@ -140,28 +134,6 @@ impl Drop for Listening {
         let own = Arc::as_ptr(&self.socket);
         if let Some(entry) = entries.iter_mut().find(|entry| std::ptr::eq(entry.socket.as_ptr(), own)) {
             entry.used = Use::Orphan;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_serves_targets_of_its_family_and_reach() {
-        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        for (bound, target, fits) in [
-            ("127.0.0.1:4001", "127.0.0.1:1", true),
-            ("127.0.0.1:4001", "192.0.2.1:1", false),
-            ("192.0.2.7:4001", "127.0.0.1:1", false),
-            ("0.0.0.0:4001", "127.0.0.1:1", true),
-            ("0.0.0.0:4001", "192.0.2.1:1", true),
-            ("0.0.0.0:4001", "[::1]:1", false),
-            ("[::]:4001", "[2001:db8::1]:1", true),
-            ("[fe80::1%3]:4001", "[2001:db8::1]:1", false),
-        ] {
-            assert_eq!(reaches(at(bound), at(target)), fits, "{bound} to {target}");
         }
     }
 }

@@ -9,7 +9,6 @@ mod endpoints;
 mod error;
 mod finishing;
 mod incoming;
-mod interfaces;
 mod leftovers;
 mod listen;
 mod runtime;

@@ -1,11 +1,10 @@
 //! Bound addresses, and the line of those who want to connect.
 
 use crate::{
-    address::{Address, multiaddr_of},
+    address::{Address, multiaddr_at},
     endpoints::{Listening, Socket},
     error,
     incoming::{Knock, Load, QuicIncoming},
-    interfaces,
     transport::Node,
 };
 use async_trait::async_trait;
@@ -13,7 +12,8 @@ use skep_api::{
     Multiaddr,
     transport::{Incoming, Listener, TransportError, TransportErrorKind},
 };
-use std::{io, net::SocketAddr, sync::Arc};
+use skep_ip_endpoint::Bound;
+use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// A listening socket.
@@ -21,19 +21,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 pub(crate) struct QuicListener {
     node: Arc<Node>,
     line: mpsc::Receiver<Knock>,
-    addr: Multiaddr,
-    expansion: Expansion,
+    bound: Bound,
     listening: Listening,
-}
-
-/// The addresses that a listener can be dialled on.
-#[derive(Debug)]
-enum Expansion {
-    /// The one it is bound to.
-    Bound,
-    /// Those of all interfaces. They are asked for again each time, for interfaces come and go; the addresses
-    /// kept here, of the time of the bind, stand in when the system gives none.
-    Wildcard { at_bind: Vec<Multiaddr> },
 }
 
 impl QuicListener {
@@ -41,24 +30,12 @@ impl QuicListener {
     pub(crate) fn bind(node: &Arc<Node>, address: &Address) -> Result<Self, TransportError> {
         let addr = address.to_multiaddr();
         let from_io = |e| error::binding(&addr, e);
-        let to = address.to_socket_addr().map_err(from_io)?;
+        let to = address.endpoint.to_socket_addr().map_err(from_io)?;
         let listening = node.endpoints.listen(to, node.server.clone()).map_err(from_io)?;
-        let bound = listening.socket.addr;
-        let expansion = if bound.ip().is_unspecified() {
-            Expansion::Wildcard { at_bind: expand(bound).map_err(from_io)? }
-        } else {
-            Expansion::Bound
-        };
-        // The zone stays as the caller wrote it, by name.
-        let addr = address.with_port(bound.port()).to_multiaddr();
+        let bound = Bound::new(&address.endpoint, listening.socket.addr).map_err(from_io)?;
         let line = form_line(node, Arc::clone(&listening.socket));
-        Ok(Self { node: Arc::clone(node), line, addr, expansion, listening })
+        Ok(Self { node: Arc::clone(node), line, bound, listening })
     }
-}
-
-fn expand(wildcard: SocketAddr) -> io::Result<Vec<Multiaddr>> {
-    let ips = interfaces::addresses(wildcard.is_ipv6())?;
-    Ok(ips.into_iter().map(|ip| multiaddr_of(SocketAddr::new(ip, wildcard.port()))).collect())
 }
 
 /// Starts the task that puts newcomers in line, so that those who have to prove their address are told at once, whether
@@ -94,12 +71,7 @@ async fn admit(socket: &Socket, line: &mpsc::Sender<Knock>, load: &Load) {
 #[async_trait]
 impl Listener for QuicListener {
     fn local_addrs(&self) -> Vec<Multiaddr> {
-        match &self.expansion {
-            Expansion::Bound => vec![self.addr.clone()],
-            Expansion::Wildcard { at_bind } => {
-                expand(self.listening.socket.addr).unwrap_or_else(|_| at_bind.clone())
-            }
-        }
+        self.bound.endpoints().iter().map(multiaddr_at).collect()
     }
 
     async fn accept(&mut self) -> Result<Box<dyn Incoming>, TransportError> {
@@ -108,7 +80,10 @@ impl Listener for QuicListener {
                 let socket = Arc::clone(&self.listening.socket);
                 Ok(Box::new(QuicIncoming::new(knock, Arc::clone(&self.node), socket)))
             }
-            None => Err(TransportError::new(TransportErrorKind::Closed, self.addr.to_string())),
+            None => Err(TransportError::new(
+                TransportErrorKind::Closed,
+                multiaddr_at(self.bound.endpoint()).to_string(),
+            )),
         }
     }
 }

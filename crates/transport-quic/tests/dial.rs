@@ -122,6 +122,17 @@ async fn without_port_reuse_dials_share_a_port_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_listener_on_another_address_of_the_host_is_not_dialled_from() {
+    let (ours, theirs) = (transport(""), transport(""));
+    let elsewhere = "/ip4/127.0.0.2/udp/0/quic-v1".parse().expect("a multiaddr");
+    let _our_listener = ours.listen(&elsewhere).await.expect("listen");
+    let (mut their_listener, their_addr) = listen(&theirs).await;
+    let (dialed, _accepted) = connect_at(&ours, &mut their_listener, &their_addr).await;
+    // What the system reaches it from.
+    assert_eq!(socket_of(dialed.local()).ip(), std::net::Ipv4Addr::LOCALHOST);
+}
+
+#[tokio::test]
 async fn the_socket_of_dials_is_closed_with_the_last_of_them() {
     let (ours, theirs) = (transport(""), transport(""));
     let (mut their_listener, their_addr) = listen(&theirs).await;

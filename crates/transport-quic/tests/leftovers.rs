@@ -27,7 +27,9 @@ fn heap() -> usize {
 }
 
 /// A connection of a stranger, at both ends. Its driver and its listener go on by themselves.
-async fn connected(config: impl FnOnce(&mut quinn::TransportConfig)) -> (quinn::Connection, Arc<dyn MuxedConn>) {
+async fn connected(
+    config: impl FnOnce(&mut quinn::TransportConfig),
+) -> (quinn::Connection, Arc<dyn MuxedConn>) {
     let node = transport("");
     let (mut listener, addr) = listen(&node).await;
     let (endpoint, mut dials) = client(&Keypair::generate_ed25519(), Flaw::None);

@@ -52,7 +52,8 @@ impl Initials {
     /// The first datagram of the connection with this number: every second has half of a `ClientHello`.
     pub(crate) fn packet(&self, number: u64) -> Vec<u8> {
         let id = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-        let hello = if number.is_multiple_of(2) { &self.hello[..] } else { &self.hello[..self.hello.len() / 2] };
+        let hello =
+            if number.is_multiple_of(2) { &self.hello[..] } else { &self.hello[..self.hello.len() / 2] };
         let mut packet = Vec::with_capacity(LEN);
         packet.extend([0xc3, 0, 0, 0, 1, 8]);
         packet.extend(id);
