@@ -70,8 +70,8 @@ enum Opened {
 }
 
 impl Incoming {
-    /// A half that begins with `first`, bytes that came along with the handshake.
-    pub(crate) fn new(opener: Opener, buffers: Buffers, first: &[u8]) -> Self {
+    /// A half that begins with `first`, bytes that came along with the handshake; none if they do not fit into a buffer.
+    pub(crate) fn new(opener: Opener, buffers: Buffers, first: &[u8]) -> Option<Self> {
         let mut this = Self {
             opener,
             buffers,
@@ -85,12 +85,10 @@ impl Incoming {
             end: None,
         };
         if !first.is_empty() {
-            let mut buffer = this.buffers.take();
-            buffer.range_mut(0, first.len()).copy_from_slice(first);
+            this.buffer = Some(this.buffers.take_with(first)?);
             this.filled = first.len();
-            this.buffer = Some(buffer);
         }
-        this
+        Some(this)
     }
 
     /// What ended this direction, if it was an error.

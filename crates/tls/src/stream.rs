@@ -9,7 +9,7 @@ use crate::{
     record_error::RecordError,
     secrets::Secrets,
 };
-use rustls::{AlertDescription, ClientConfig, ServerConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, Error, ServerConfig, pki_types::ServerName};
 use skep_api::BoxIo;
 use std::{
     io::{self, IoSlice},
@@ -67,7 +67,7 @@ impl TlsStream {
         name: ServerName<'static>,
         buffers: &Buffers,
     ) -> Result<Self, HandshakeError> {
-        handshake::connect(io, config, name).await.map(|session| Self::new(session, buffers))
+        Self::new(handshake::connect(io, config, name).await?, buffers)
     }
 
     /// Runs the handshake for the side that was connected to.
@@ -79,21 +79,23 @@ impl TlsStream {
         config: Arc<ServerConfig>,
         buffers: &Buffers,
     ) -> Result<Self, HandshakeError> {
-        handshake::accept(io, Vec::new(), config).await.map(|session| Self::new(session, buffers))
+        Self::new(handshake::accept(io, Vec::new(), config).await?, buffers)
     }
 
     /// Continues where the handshake ended.
-    pub(crate) fn new(session: Session, buffers: &Buffers) -> Self {
+    pub(crate) fn new(session: Session, buffers: &Buffers) -> Result<Self, HandshakeError> {
         let held = !session.unsent.is_empty();
-        Self {
+        let too_many = || Error::General("a handshake left more bytes than a buffer takes".into());
+        Ok(Self {
             io: session.io,
-            incoming: Incoming::new(session.opener, buffers.clone(), &session.surplus),
-            outgoing: Outgoing::new(session.sealer, buffers.clone(), &session.unsent),
+            incoming: Incoming::new(session.opener, buffers.clone(), &session.surplus)
+                .ok_or_else(too_many)?,
+            outgoing: Outgoing::new(session.sealer, buffers.clone(), &session.unsent).ok_or_else(too_many)?,
             secrets: session.secrets,
             alpn: session.alpn,
             handshake: if held { LastFlight::Held } else { LastFlight::Settled },
             closing: false,
-        }
+        })
     }
 
     /// The application protocol that both ends agreed on.

@@ -1,3 +1,4 @@
+mod first_bytes;
 mod hostile;
 
 use super::*;
@@ -47,7 +48,7 @@ async fn sessions(a: BoxIo, b: BoxIo) -> (Session, Session) {
 
 async fn over(a: BoxIo, b: BoxIo, buffers: &Buffers) -> (TlsStream, TlsStream) {
     let (a, b) = sessions(a, b).await;
-    (TlsStream::new(a, buffers), TlsStream::new(b, buffers))
+    (TlsStream::new(a, buffers).unwrap(), TlsStream::new(b, buffers).unwrap())
 }
 
 async fn pair(room: usize, buffers: &Buffers) -> (TlsStream, TlsStream) {

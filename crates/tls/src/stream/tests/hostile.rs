@@ -10,7 +10,7 @@ async fn against(our_end_is_server: bool) -> (TlsStream, Session) {
     let (a, b) = duplex(ROOM);
     let (client, server) = sessions(Box::new(a), Box::new(b)).await;
     let (ours, peer) = if our_end_is_server { (server, client) } else { (client, server) };
-    (TlsStream::new(ours, &Buffers::new(4)), peer)
+    (TlsStream::new(ours, &Buffers::new(4)).unwrap(), peer)
 }
 
 impl Session {
