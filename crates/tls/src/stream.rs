@@ -24,8 +24,10 @@ const SEND_FROM: usize = 4 * (MAX_PLAIN_LEN + OVERHEAD);
 
 /// A TLS 1.3 session over a byte stream: encrypts what is written and decrypts what is read.
 ///
-/// * Small writes gather in one record until a flush, or until there are 64 KiB. A stream that nothing moves through
-///   holds no buffer.
+/// * Small writes gather in one record until a flush, or until there are 64 KiB.
+/// * A stream at rest holds no buffer. A direction holds one of 130 KiB while something waits to be read or to be sent. A
+///   reader that waits for the rest of a record holds what has come of it if that is at most 1 KiB, and else the buffer,
+///   for as long as the peer takes.
 /// * `poll_shutdown` tells the peer, by `close_notify`, and closes the writing side of the stream below; reading goes
 ///   on. The peer's `close_notify` is the end of file; an end of file below without it is an error
 ///   ([`RecordError::Truncated`]), as is a record that is not right. No later read gets past an error.

@@ -1,5 +1,6 @@
 mod first_bytes;
 mod hostile;
+mod stalled;
 
 use super::*;
 use crate::{Identity, buffer::BUFFER_LEN, client_config, server_config};
