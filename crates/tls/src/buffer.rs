@@ -34,6 +34,13 @@ impl Buffers {
         Buffer { bytes: used.unwrap_or_else(|| vec![0; BUFFER_LEN]), pool: self.clone() }
     }
 
+    /// A buffer that begins with these bytes; none if they are too many.
+    pub(crate) fn take_with(&self, first: &[u8]) -> Option<Buffer> {
+        let mut buffer = self.take();
+        buffer.bytes.get_mut(..first.len())?.copy_from_slice(first);
+        Some(buffer)
+    }
+
     /// How many buffers are kept.
     #[must_use]
     pub fn idle(&self) -> usize {
@@ -111,6 +118,15 @@ mod tests {
         drop(second);
         assert_eq!(pool.idle(), 1);
         assert_eq!(pool.take().range(0, 3), b"abc", "the first one came back, the second was freed");
+        assert_eq!(pool.idle(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_buffer_is_not_taken() {
+        let pool = Buffers::new(1);
+        assert_eq!(pool.take_with(b"abc").unwrap().range(0, 3), b"abc");
+        assert!(pool.take_with(&vec![7; BUFFER_LEN]).is_some());
+        assert!(pool.take_with(&vec![7; BUFFER_LEN + 1]).is_none());
         assert_eq!(pool.idle(), 1);
     }
 

@@ -4,11 +4,14 @@ use crate::{
     buffer::Buffers,
     handshake::{self, HandshakeError, MAX_HANDSHAKE_LEN},
     stream::TlsStream,
+    wire::read_some,
 };
 use rustls::{ServerConfig, server::Acceptor};
 use skep_api::BoxIo;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
+
+/// Bytes that a read asks for: as many as most first messages have.
+const READ_LEN: usize = 2048;
 
 /// A connection whose first message has been read and not answered.
 ///
@@ -28,11 +31,12 @@ impl Offer {
     /// # Errors
     /// [`HandshakeError`]; the stream is gone.
     pub async fn read(mut io: BoxIo) -> Result<Self, HandshakeError> {
-        let (mut acceptor, mut bytes, mut seen) = (Acceptor::default(), Vec::with_capacity(2048), 0);
+        let (mut acceptor, mut bytes, mut seen) = (Acceptor::default(), Vec::new(), 0);
         loop {
             let mut rest = bytes.get(seen..).unwrap_or_default();
             while !rest.is_empty() {
-                seen += acceptor.read_tls(&mut rest)?;
+                // Reading from memory does not fail: rustls takes no more of a message.
+                seen += acceptor.read_tls(&mut rest).map_err(|_| HandshakeError::TooLong)?;
                 match acceptor.accept() {
                     Ok(None) => {}
                     Ok(Some(accepted)) => {
@@ -46,8 +50,7 @@ impl Offer {
             if bytes.len() >= MAX_HANDSHAKE_LEN {
                 return Err(HandshakeError::TooLong);
             }
-            bytes.reserve(2048);
-            if io.read_buf(&mut bytes).await? == 0 {
+            if read_some(&mut io, &mut bytes, READ_LEN).await? == 0 {
                 return Err(HandshakeError::Ended { received: bytes.len() });
             }
         }
@@ -68,6 +71,6 @@ impl Offer {
         buffers: &Buffers,
     ) -> Result<TlsStream, HandshakeError> {
         let session = handshake::accept(self.io, self.bytes, config).await?;
-        Ok(TlsStream::new(session, buffers))
+        TlsStream::new(session, buffers)
     }
 }

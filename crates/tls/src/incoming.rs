@@ -31,6 +31,10 @@ const MAX_EMPTY_RECORDS: u32 = 64;
 /// Changes of keys without any data between them. Each costs this side more than the peer.
 const MAX_KEY_UPDATES: u32 = 32;
 
+/// How much of a record moves out of its buffer while the rest is waited for. More of it stays where it is: in the middle
+/// of much data a reader often waits within a record, and copying each time what is there costs more than the buffer.
+pub(crate) const MAX_KEPT: usize = 1024;
+
 const CLOSE_NOTIFY: u8 = 0;
 const USER_CANCELED: u8 = 90;
 
@@ -39,8 +43,10 @@ const USER_CANCELED: u8 = 90;
 pub(crate) struct Incoming {
     opener: Opener,
     buffers: Buffers,
-    /// None while nothing is here.
+    /// None while nothing is here but what is in `kept`.
     buffer: Option<Buffer>,
+    /// The start of a record whose rest is waited for without a buffer; empty while there is one.
+    kept: Box<[u8]>,
     plain: Range<usize>,
     next: usize,
     filled: usize,
@@ -70,12 +76,13 @@ enum Opened {
 }
 
 impl Incoming {
-    /// A half that begins with `first`, bytes that came along with the handshake.
-    pub(crate) fn new(opener: Opener, buffers: Buffers, first: &[u8]) -> Self {
+    /// A half that begins with `first`, bytes that came along with the handshake; none if they do not fit into a buffer.
+    pub(crate) fn new(opener: Opener, buffers: Buffers, first: &[u8]) -> Option<Self> {
         let mut this = Self {
             opener,
             buffers,
             buffer: None,
+            kept: Box::default(),
             plain: 0..0,
             next: 0,
             filled: 0,
@@ -85,12 +92,10 @@ impl Incoming {
             end: None,
         };
         if !first.is_empty() {
-            let mut buffer = this.buffers.take();
-            buffer.range_mut(0, first.len()).copy_from_slice(first);
+            this.buffer = Some(this.buffers.take_with(first)?);
             this.filled = first.len();
-            this.buffer = Some(buffer);
         }
-        this
+        Some(this)
     }
 
     /// What ended this direction, if it was an error.
@@ -240,7 +245,14 @@ impl Incoming {
 
     /// Reads from the stream below. All plaintext has been read, so what is kept is less than one record.
     fn poll_fill(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take());
+        let buffer = match &mut self.buffer {
+            Some(buffer) => buffer,
+            None => {
+                let len = self.kept.len();
+                let buffer = self.buffers.take_with(&self.kept).ok_or(RecordError::TooLong { len })?;
+                self.buffer.insert(buffer)
+            }
+        };
         if self.next == self.filled {
             (self.next, self.filled) = (0, 0);
         } else if BUFFER_LEN - self.next < BUFFER_LEN / 2 + MAX_RECORD_LEN {
@@ -252,7 +264,10 @@ impl Incoming {
         let n = room.filled().len();
         self.filled += n;
         match polled {
-            Poll::Ready(result) => Poll::Ready(result.map(|()| n)),
+            Poll::Ready(result) => {
+                self.kept = Box::default();
+                Poll::Ready(result.map(|()| n))
+            }
             Poll::Pending => {
                 self.release();
                 Poll::Pending
@@ -260,11 +275,14 @@ impl Incoming {
         }
     }
 
-    /// Gives the buffer back if nothing is in it.
+    /// Gives the buffer back if there is little or nothing in it.
     fn release(&mut self) {
-        if self.next == self.filled {
-            self.buffer = None;
-            (self.next, self.filled) = (0, 0);
+        let len = self.filled - self.next;
+        let Some(buffer) = self.buffer.take_if(|_| len <= MAX_KEPT) else { return };
+        // What was kept before is kept still, and nothing has come since.
+        if self.kept.len() != len {
+            self.kept = buffer.range(self.next, self.filled).into();
         }
+        (self.next, self.filled) = (0, len);
     }
 }

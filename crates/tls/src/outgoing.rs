@@ -46,16 +46,15 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A half that sends `first`, the last flight of the handshake or nothing, ahead of all records.
-    pub(crate) fn new(sealer: Sealer, buffers: Buffers, first: &[u8]) -> Self {
+    /// A half that sends `first`, the last flight of the handshake or nothing, ahead of all records; none if it does not
+    /// fit into a buffer.
+    pub(crate) fn new(sealer: Sealer, buffers: Buffers, first: &[u8]) -> Option<Self> {
         let mut this = Self { sealer, buffers, buffer: None, sent: 0, sealed: 0, end: 0, key_due: false };
         if !first.is_empty() {
-            let mut buffer = this.buffers.take();
-            buffer.range_mut(0, first.len()).copy_from_slice(first);
+            this.buffer = Some(this.buffers.take_with(first)?);
             (this.sealed, this.end) = (first.len(), first.len());
-            this.buffer = Some(buffer);
         }
-        this
+        Some(this)
     }
 
     /// Sealed bytes that wait to be sent.

@@ -9,7 +9,7 @@ use crate::{
     record_error::RecordError,
     secrets::Secrets,
 };
-use rustls::{AlertDescription, ClientConfig, ServerConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, Error, ServerConfig, pki_types::ServerName};
 use skep_api::BoxIo;
 use std::{
     io::{self, IoSlice},
@@ -24,8 +24,10 @@ const SEND_FROM: usize = 4 * (MAX_PLAIN_LEN + OVERHEAD);
 
 /// A TLS 1.3 session over a byte stream: encrypts what is written and decrypts what is read.
 ///
-/// * Small writes gather in one record until a flush, or until there are 64 KiB. A stream that nothing moves through
-///   holds no buffer.
+/// * Small writes gather in one record until a flush, or until there are 64 KiB.
+/// * A stream at rest holds no buffer. A direction holds one of 130 KiB while something waits to be read or to be sent. A
+///   reader that waits for the rest of a record holds what has come of it if that is at most 1 KiB, and else the buffer,
+///   for as long as the peer takes.
 /// * `poll_shutdown` tells the peer, by `close_notify`, and closes the writing side of the stream below; reading goes
 ///   on. The peer's `close_notify` is the end of file; an end of file below without it is an error
 ///   ([`RecordError::Truncated`]), as is a record that is not right. No later read gets past an error.
@@ -67,7 +69,7 @@ impl TlsStream {
         name: ServerName<'static>,
         buffers: &Buffers,
     ) -> Result<Self, HandshakeError> {
-        handshake::connect(io, config, name).await.map(|session| Self::new(session, buffers))
+        Self::new(handshake::connect(io, config, name).await?, buffers)
     }
 
     /// Runs the handshake for the side that was connected to.
@@ -79,21 +81,23 @@ impl TlsStream {
         config: Arc<ServerConfig>,
         buffers: &Buffers,
     ) -> Result<Self, HandshakeError> {
-        handshake::accept(io, Vec::new(), config).await.map(|session| Self::new(session, buffers))
+        Self::new(handshake::accept(io, Vec::new(), config).await?, buffers)
     }
 
     /// Continues where the handshake ended.
-    pub(crate) fn new(session: Session, buffers: &Buffers) -> Self {
+    pub(crate) fn new(session: Session, buffers: &Buffers) -> Result<Self, HandshakeError> {
         let held = !session.unsent.is_empty();
-        Self {
+        let too_many = || Error::General("a handshake left more bytes than a buffer takes".into());
+        Ok(Self {
             io: session.io,
-            incoming: Incoming::new(session.opener, buffers.clone(), &session.surplus),
-            outgoing: Outgoing::new(session.sealer, buffers.clone(), &session.unsent),
+            incoming: Incoming::new(session.opener, buffers.clone(), &session.surplus)
+                .ok_or_else(too_many)?,
+            outgoing: Outgoing::new(session.sealer, buffers.clone(), &session.unsent).ok_or_else(too_many)?,
             secrets: session.secrets,
             alpn: session.alpn,
             handshake: if held { LastFlight::Held } else { LastFlight::Settled },
             closing: false,
-        }
+        })
     }
 
     /// The application protocol that both ends agreed on.

@@ -9,7 +9,7 @@ use skep_api::BoxIo;
 use std::{future::poll_fn, io, pin::Pin, task::Poll};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Bytes that a read asks for at least: more than the messages of most handshakes.
+/// Bytes that a read asks for if fewer are missing: more than the messages of most handshakes.
 const READ_LEN: usize = 4096;
 
 /// The bytes of a handshake on their way.
@@ -62,8 +62,7 @@ impl Wire {
             if received.saturating_add(missing) > MAX_HANDSHAKE_LEN {
                 return Err(HandshakeError::TooLong);
             }
-            self.incoming.reserve(missing.max(READ_LEN));
-            if self.io.read_buf(&mut self.incoming).await? == 0 {
+            if read_some(&mut self.io, &mut self.incoming, missing.max(READ_LEN)).await? == 0 {
                 return Err(HandshakeError::Ended { received });
             }
         }
@@ -87,6 +86,13 @@ impl Wire {
         })
         .await;
     }
+}
+
+/// Reads once, and appends what came: no more than `most` bytes, whatever room there is, because what comes behind the
+/// handshake has to fit into a buffer of the stream.
+pub(crate) async fn read_some(io: &mut BoxIo, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    bytes.reserve(most);
+    io.take(u64::try_from(most).unwrap_or(u64::MAX)).read_buf(bytes).await
 }
 
 /// The outer header of an encrypted record is authenticated (RFC 8446, section 5.2), but rustls puts what it should be

@@ -212,6 +212,25 @@ async fn what_is_not_tls_is_named_so() {
 }
 
 #[tokio::test]
+async fn a_first_message_that_is_too_long_is_named_so() {
+    // A ClientHello of 65,535 bytes, in records of 16 KiB.
+    let message = [&b"\x01\x00\xff\xff"[..], &[0; 0xffff]].concat();
+    let records = message.chunks(1 << 14).flat_map(|part| {
+        let [high, low] = u16::try_from(part.len()).unwrap().to_be_bytes();
+        [&[22, 3, 1, high, low][..], part].concat()
+    });
+    let records: Vec<u8> = records.collect();
+    // With more than one muxer the listener looks at the offer before it answers.
+    for muxers in [&["/a"][..], &["/a", "/b"]] {
+        let (ours, mut theirs) = duplex(1 << 17);
+        theirs.write_all(&records).await.unwrap();
+        let error = tls().secure(Box::new(ours), cx(Role::Listener, None, muxers)).await.unwrap_err();
+        assert_eq!(error.kind(), SecurityErrorKind::Malformed, "{muxers:?}: {}", chain(&error));
+        assert_eq!(error.detail(), "the peer's TLS handshake is longer than 65536 bytes");
+    }
+}
+
+#[tokio::test]
 async fn the_listener_follows_the_diallers_order_of_muxers() {
     let ends = Ends::new();
     for (ours, theirs, expected) in [

@@ -1,4 +1,6 @@
+mod first_bytes;
 mod hostile;
+mod stalled;
 
 use super::*;
 use crate::{Identity, buffer::BUFFER_LEN, client_config, server_config};
@@ -47,7 +49,7 @@ async fn sessions(a: BoxIo, b: BoxIo) -> (Session, Session) {
 
 async fn over(a: BoxIo, b: BoxIo, buffers: &Buffers) -> (TlsStream, TlsStream) {
     let (a, b) = sessions(a, b).await;
-    (TlsStream::new(a, buffers), TlsStream::new(b, buffers))
+    (TlsStream::new(a, buffers).unwrap(), TlsStream::new(b, buffers).unwrap())
 }
 
 async fn pair(room: usize, buffers: &Buffers) -> (TlsStream, TlsStream) {

@@ -6,15 +6,19 @@ use crate::record::{ALERT, DATA, HANDSHAKE};
 const CHANGE_CIPHER_SPEC: u8 = 20;
 
 /// An established session: the plugin's end, which is the server if so wanted, and a peer that seals what it likes.
-async fn against(our_end_is_server: bool) -> (TlsStream, Session) {
+pub(super) async fn against(our_end_is_server: bool) -> (TlsStream, Session) {
+    against_with(our_end_is_server, &Buffers::new(4)).await
+}
+
+pub(super) async fn against_with(our_end_is_server: bool, buffers: &Buffers) -> (TlsStream, Session) {
     let (a, b) = duplex(ROOM);
     let (client, server) = sessions(Box::new(a), Box::new(b)).await;
     let (ours, peer) = if our_end_is_server { (server, client) } else { (client, server) };
-    (TlsStream::new(ours, &Buffers::new(4)), peer)
+    (TlsStream::new(ours, buffers).unwrap(), peer)
 }
 
 impl Session {
-    fn record(&mut self, content_type: u8, plain: &[u8]) -> Vec<u8> {
+    pub(super) fn record(&mut self, content_type: u8, plain: &[u8]) -> Vec<u8> {
         let mut record = vec![0; plain.len() + OVERHEAD];
         self.sealer.seal_from(content_type, plain, &mut record).unwrap();
         record
@@ -26,7 +30,7 @@ impl Session {
         record
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.io.write_all(bytes).await.unwrap();
     }
 
@@ -43,7 +47,11 @@ impl Session {
 }
 
 /// What is read from these bytes, followed by the end of file, and the error that ends it.
-async fn read(ours: &mut TlsStream, peer: &mut Session, bytes: &[u8]) -> (Vec<u8>, Option<RecordError>) {
+pub(super) async fn read(
+    ours: &mut TlsStream,
+    peer: &mut Session,
+    bytes: &[u8],
+) -> (Vec<u8>, Option<RecordError>) {
     peer.send(bytes).await;
     peer.io.shutdown().await.unwrap();
     let mut got = Vec::new();
