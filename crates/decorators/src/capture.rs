@@ -117,7 +117,11 @@ impl Capture {
     fn at(&self, layer: &'static str, plugin: &str) -> Recording {
         let place = Place::new(layer, plugin);
         let recording = Recording::new(Arc::clone(&self.transcript), &place);
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each reload puts it around plugins again.
+        if !places.contains(&place) {
+            places.push(place);
+        }
         recording
     }
 }

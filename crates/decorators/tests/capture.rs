@@ -361,4 +361,7 @@ fn the_operator_is_told_what_is_recorded_and_where() {
     let _muxer = decorator.muxer("yamux/lan", yamux());
     let warning = decorator.warning().unwrap();
     assert!(warning.contains(&format!("traffic at transport.tcp, muxer.yamux/lan in the file {file}")));
+    // A reload puts it around what has changed once more.
+    let _muxer = decorator.muxer("yamux/lan", yamux());
+    assert_eq!(decorator.warning().unwrap(), warning);
 }
