@@ -127,6 +127,10 @@ impl Capture {
 }
 
 impl Decorator for Capture {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "security", "muxer"]
+    }
+
     fn transport(&self, name: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(around(self.at("transport", name), inner))
     }

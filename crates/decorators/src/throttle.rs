@@ -113,6 +113,10 @@ impl Throttle {
 }
 
 impl Decorator for Throttle {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "muxer"]
+    }
+
     fn transport(&self, _: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(around(self.hooks.clone(), inner))
     }
