@@ -53,6 +53,27 @@ cases! {
     plaintext
 }
 
+/// The example of the README, whose long lists end in "…".
+#[test]
+fn the_mistakes_that_the_readme_shows_are_told_as_it_shows_them() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("skep check --config node.toml\n").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let folder = folder("refused_readme");
+    let profile = "\n\n[stack]\ngates = [\"ip_fliter\"]\n[transport.tcp]\n\nconnect_timeout = \"2 seconds\"";
+    fs::write(folder.join("node.toml"), profile).unwrap();
+    let mut check = skep(&["check", "--config", "node.toml"]);
+    let check = check.current_dir(&folder).env("SKEP_SWARM__MAX_CONNECTION", "100").output().unwrap();
+    let told: Vec<_> = text(&check.stderr).lines().collect();
+    assert_eq!(told.len(), shown.lines().count());
+    for (told, shown) in told.iter().zip(shown.lines()) {
+        match shown.strip_suffix('…') {
+            Some(start) => assert!(told.starts_with(start), "{told:?} is not {shown:?}"),
+            None => assert_eq!(*told, shown),
+        }
+    }
+}
+
 #[test]
 fn what_is_for_old_peers_tests_and_debugging_is_in_no_built_in_profile() {
     for profile in ["default", "public", "private_cluster", "embedded_device"] {

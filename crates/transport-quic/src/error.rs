@@ -3,14 +3,17 @@
 use quinn::{ConnectError, ConnectionError, TransportErrorCode};
 use skep_api::{
     Multiaddr, escape,
-    security::SecurityError,
+    security::{SecurityError, SecurityErrorKind},
     transport::{TransportError, TransportErrorKind as Kind},
 };
-use skep_tls::{Outcome, rustls};
+use skep_tls::{
+    Outcome,
+    rustls::{self, AlertDescription},
+};
 use std::io;
 
-/// Codes of the TLS alerts within QUIC's (RFC 9001, section 4.8).
-const ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
+/// From where on the 256 codes of TLS alerts are within QUIC's (RFC 9001, section 4.8).
+const ALERTS: u64 = 0x100;
 
 /// An address that this transport does not serve.
 pub(crate) fn unsupported(addr: &Multiaddr) -> TransportError {
@@ -54,7 +57,12 @@ pub(crate) fn handshake(addr: &Multiaddr, error: ConnectionError, outcome: &Outc
         ConnectionError::VersionMismatch => {
             (Kind::Handshake, "it speaks no version of QUIC that this node does")
         }
-        ConnectionError::TransportError(e) => (of_own(e.code), ""),
+        ConnectionError::TransportError(e) => match own_alert(e.code, &e.reason) {
+            Some(verdict) => {
+                return TransportError::new(Kind::Handshake, addr.to_string()).with_source(verdict);
+            }
+            None => (of_own(e.code), ""),
+        },
         ConnectionError::ConnectionClosed(close) => return closed(addr, close.error_code, error),
         ConnectionError::ApplicationClosed(_) | ConnectionError::Reset => (Kind::Reset, ""),
         ConnectionError::TimedOut => (Kind::TimedOut, ""),
@@ -62,6 +70,22 @@ pub(crate) fn handshake(addr: &Multiaddr, error: ConnectionError, outcome: &Outc
         ConnectionError::CidsExhausted => (Kind::Other, "too many connections on one port"),
     };
     TransportError::new(kind, detail(addr, what)).with_source(error)
+}
+
+/// What this node's TLS found wrong. The library has it as the alert that the peer is told, and a text.
+fn own_alert(code: TransportErrorCode, reason: &str) -> Option<SecurityError> {
+    let own = match alert(code)? {
+        AlertDescription::CertificateRequired => rustls::Error::NoCertificatesPresented,
+        AlertDescription::NoApplicationProtocol => rustls::Error::NoApplicationProtocol,
+        _ => return Some(SecurityError::new(SecurityErrorKind::Malformed, reason)),
+    };
+    Some(skep_tls::handshake_error(own))
+}
+
+/// The TLS alert that is in a code (RFC 9001, section 4.8).
+fn alert(code: TransportErrorCode) -> Option<AlertDescription> {
+    let number = u64::from(code).checked_sub(ALERTS)?;
+    u8::try_from(number).ok().map(AlertDescription::from)
 }
 
 /// What this node's own stack found wrong.
@@ -75,9 +99,7 @@ fn of_own(code: TransportErrorCode) -> Kind {
 
 /// What the peer's stack gave as its reason.
 fn closed(addr: &Multiaddr, code: TransportErrorCode, error: ConnectionError) -> TransportError {
-    let number = u64::from(code);
-    if ALERTS.contains(&number) {
-        let alert = rustls::AlertDescription::from(u8::try_from(number & 0xff).unwrap_or_default());
+    if let Some(alert) = alert(code) {
         let verdict: SecurityError = skep_tls::handshake_error(rustls::Error::AlertReceived(alert));
         return TransportError::new(Kind::Handshake, addr.to_string()).with_source(verdict);
     }

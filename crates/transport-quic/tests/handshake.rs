@@ -7,6 +7,7 @@ mod strangers;
 use ends::{listen, multiaddr_of, muxed, transport};
 use skep_api::{
     Keypair, PeerId,
+    error::chain,
     multiaddr::Protocol,
     security::{SecurityError, SecurityErrorKind},
     transport::{Link, TransportError, TransportErrorKind},
@@ -61,8 +62,9 @@ async fn good_strangers_are_taken() {
 #[tokio::test]
 async fn a_dialler_without_a_certificate_is_refused() {
     let error = accept_from(Flaw::NoCertificate).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Handshake, "{error}");
-    assert!(error.source().is_some());
+    let expected = (TransportErrorKind::Handshake, Some(SecurityErrorKind::BadSignature));
+    assert_eq!((error.kind(), verdict(&error)), expected, "{error}");
+    assert!(chain(&error).contains("it sent no certificate"), "{}", chain(&error));
 }
 
 #[tokio::test]
@@ -93,7 +95,7 @@ async fn another_application_protocol_is_refused() {
     let expected = (TransportErrorKind::Handshake, Some(SecurityErrorKind::NoCommonProtocol));
     assert_eq!((error.kind(), verdict(&error)), expected, "{error}");
     let error = accept_from(Flaw::OtherProtocol).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Handshake, "{error}");
+    assert_eq!((error.kind(), verdict(&error)), expected, "{error}");
 }
 
 #[tokio::test]

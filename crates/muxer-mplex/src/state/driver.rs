@@ -84,6 +84,7 @@ impl State {
         let mut inner = self.lock();
         let bytes = bytes.min(inner.unsent.len());
         inner.unsent.drain(..bytes);
+        inner.to_flush = inner.to_flush.map(|left| left.saturating_sub(bytes));
         shrink(&mut inner.unsent);
         if let Some(writer) = inner.writer.take() {
             writer.wake();

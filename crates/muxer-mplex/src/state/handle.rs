@@ -61,18 +61,22 @@ impl State {
         Poll::Ready(Ok(taken.len()))
     }
 
-    /// Waits until the driver has handed down what was written; it flushes whatever it hands down.
+    /// Waits until the driver has handed down what was written before; it flushes whatever it hands down. Not what is
+    /// written meanwhile: who reads the answer to a lazy proposal flushes first, and would wait for as long as the other
+    /// half of the stream goes on writing.
     pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.lock();
         if let Some(error) = inner.torn.clone() {
             return Poll::Ready(Err(error.into()));
         }
-        if inner.unsent.is_empty() {
+        if inner.unsent.is_empty() || inner.to_flush == Some(0) {
+            inner.to_flush = None;
             return Poll::Ready(Ok(()));
         }
         if let Some(error) = self.lost() {
             return Poll::Ready(Err(error.into()));
         }
+        inner.to_flush = inner.to_flush.or(Some(inner.unsent.len()));
         inner.writer = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -114,5 +118,36 @@ impl State {
             self.abort(&mut inner, Code::DROPPED);
         }
         self.let_go(&mut inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        link::Key,
+        shared::{Limits, Shared},
+    };
+    use std::{sync::Arc, task::Waker};
+
+    #[test]
+    fn a_flush_waits_for_what_was_written_before_it() {
+        let limits = Limits { max_streams: 1, max_buffer: 100, max_unsent: 100, frame_size: 10 };
+        let state = State::new(Key { number: 1, ours: true }, Arc::new(Shared::new(limits)));
+        let cx = Context::from_waker(Waker::noop());
+        let write = || assert!(matches!(state.poll_write(&cx, &[0; 10]), Poll::Ready(Ok(10))));
+        let flushed = || state.poll_flush(&cx).map(Result::unwrap).is_ready();
+        assert!(flushed());
+        write();
+        assert!(!flushed());
+        state.sent(4);
+        write();
+        assert!(!flushed());
+        state.sent(6);
+        // The other ten are a matter of the next flush.
+        assert!(flushed());
+        assert!(!flushed());
+        state.sent(10);
+        assert!(flushed());
     }
 }

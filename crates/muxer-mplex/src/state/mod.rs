@@ -46,6 +46,8 @@ struct Inner {
     reader: Option<Waker>,
     /// What was written and is not handed down.
     unsent: VecDeque<u8>,
+    /// How many of them a flush still waits for.
+    to_flush: Option<usize>,
     finished: bool,
     writer: Option<Waker>,
     /// The reset, of either end.

@@ -218,9 +218,6 @@ pub(crate) fn half_open(kind: Kind, opener: &Opener) {
         let mut scene = Scene::new(kind).await;
         let guards = scene.guards.clone();
         let guards = || guards.connections.now();
-        for addr in &scene.addrs {
-            scene.come(addr).await;
-        }
         let before = rest(&scene.node, guards, None).await.0;
         assert_eq!((before.permits, before.pending, before.guards), (0, 0, 0));
         scene.flood(opener, WARM, &mut Served::default()).await;

@@ -117,7 +117,7 @@ async fn quic_from_a_bad_dialler() {
         (SignedByAnother, "security quic bad_signature"),
         (AnotherChannelKey, "security quic bad_signature"),
         (ThirdParty, "security quic bad_signature"),
-        (NoCertificate, "connect quic handshake"),
+        (NoCertificate, "security quic bad_signature"),
         (TwoCertificates, "security quic malformed_handshake"),
         (Expired, "security quic bad_signature"),
         (NotYetValid, "security quic bad_signature"),

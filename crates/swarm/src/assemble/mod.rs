@@ -2,8 +2,9 @@
 //!
 //! References in `[stack]` are resolved to plugins and their tables (`references.rs`), the addresses to listen on
 //! are read (`listen.rs`), the plugins are built (`build.rs`), and the rules that no plugin can check by itself
-//! are applied (`rules.rs`, `resources.rs`, `security.rs`, `services.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
-//! opens a socket, reads a file but what the system says of itself, or starts a task.
+//! are applied (`rules.rs`, `resources.rs`, `security.rs`, `services.rs`). Each step goes on after a mistake, so that all
+//! of them are reported at once. No step opens a socket or starts a task, or reads a file but those that a table names,
+//! such as keys and certificates, and what the system says of itself.
 
 mod around;
 mod build;
