@@ -15,6 +15,10 @@ use std::{fmt::Debug, sync::Arc};
 ///   there for; it serves the same addresses and protocols.
 /// * D2. Decorating opens no socket, reads or writes no file and starts no task; using what was decorated may.
 pub trait Decorator: Debug + Send + Sync + 'static {
+    /// The words of the layers whose plugins it goes around, those whose methods are not left at `None`. They are named
+    /// to whoever puts it around plugins of another one.
+    fn layers(&self) -> &'static [&'static str];
+
     /// Around a transport.
     fn transport(&self, name: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         let _ = (name, inner);

@@ -20,11 +20,12 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub Option<u64>);
 
+/// Reads what the pattern of the schema takes: between number and unit there may be one space.
 fn parse(text: &str) -> Option<u64> {
-    let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, name) = text.split_at(split);
-    let (_, unit) = UNITS.iter().find(|(unit, _)| *unit == name.trim())?;
+    let name = name.strip_prefix(' ').unwrap_or(name);
+    let (_, unit) = UNITS.iter().find(|(unit, _)| *unit == name)?;
     number.parse::<u64>().ok()?.checked_mul(*unit)
 }
 
@@ -133,6 +134,18 @@ mod tests {
         assert_eq!(from_value::<Rate>(json!(4_096)).unwrap(), Rate(Some(4_096)));
         assert_eq!(from_value::<Rate>(json!("unlimited")).unwrap(), Rate(None));
         assert_eq!(to_value(Rate(None)).unwrap(), json!("unlimited"));
+    }
+
+    /// What the pattern of the schema refuses is refused: editors and the node say the same.
+    #[test]
+    fn blanks_are_in_no_other_place_than_the_schema_has_them() {
+        for text in
+            [" 64KiB", "64KiB ", "64  KiB", "64\tKiB", "64\u{a0}KiB", "64 KiB\n", " unlimited", "unlimited "]
+        {
+            assert!(from_value::<Bytes>(json!(text)).is_err(), "{text:?}");
+            assert!(from_value::<Rate>(json!(text)).is_err(), "{text:?}");
+        }
+        assert_eq!(from_value::<Rate>(json!("64 KiB")).unwrap(), Rate(Some(65_536)));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The one mechanism of all decorators: wrappers around the trait objects of the layers, which pass everything through
 //! and ask the [`Hooks`] of a decorator at each operation, connection and byte.
 
+mod below;
+mod end;
 mod hooks;
 mod muxer;
 mod operation;

@@ -117,12 +117,20 @@ impl Capture {
     fn at(&self, layer: &'static str, plugin: &str) -> Recording {
         let place = Place::new(layer, plugin);
         let recording = Recording::new(Arc::clone(&self.transcript), &place);
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each reload puts it around plugins again.
+        if !places.contains(&place) {
+            places.push(place);
+        }
         recording
     }
 }
 
 impl Decorator for Capture {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "security", "muxer"]
+    }
+
     fn transport(&self, name: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(around(self.at("transport", name), inner))
     }

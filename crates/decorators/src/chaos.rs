@@ -164,6 +164,10 @@ impl Chaos {
 }
 
 impl Decorator for Chaos {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "security", "muxer", "resolver"]
+    }
+
     fn transport(&self, name: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(around(self.at("transport", name), inner))
     }

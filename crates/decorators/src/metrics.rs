@@ -57,6 +57,10 @@ impl Metrics {
 }
 
 impl Decorator for Metrics {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "security", "muxer", "resolver"]
+    }
+
     fn transport(&self, name: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(self.at("transport", name, inner, |hooks, inner| around(hooks, inner)))
     }

@@ -3,8 +3,9 @@
 //! What is over the limit waits: a write takes its bytes later, and a read gives them later, so that the buffers below
 //! fill up and the peer has to wait as well. Nothing is lost and no connection ends for it.
 //!
-//! Bytes are paid for after they have passed (see `bucket.rs`), so a stream that has nothing to say holds no place and
-//! no share, and one that is dropped while it waits gives nothing back.
+//! Bytes are paid for after they have passed (see `bucket.rs`), so a stream that has nothing to say owes nothing, and one
+//! that is dropped while it waits gives nothing back. One that begins waits for what others owe: else those that end
+//! before they have had a turn would never wait, and those that have more to say would wait for them.
 
 mod bucket;
 mod tap;
@@ -112,6 +113,10 @@ impl Throttle {
 }
 
 impl Decorator for Throttle {
+    fn layers(&self) -> &'static [&'static str] {
+        &["transport", "muxer"]
+    }
+
     fn transport(&self, _: &str, inner: Arc<dyn Transport>) -> Option<Arc<dyn Transport>> {
         Some(around(self.hooks.clone(), inner))
     }

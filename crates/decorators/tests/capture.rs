@@ -214,7 +214,7 @@ async fn nothing_is_opened_or_started_before_something_passes() {
 #[cfg(unix)]
 mod who_may_read {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     fn mode(file: &Path) -> u32 {
         std::fs::metadata(file).unwrap().permissions().mode() & 0o777
@@ -254,6 +254,25 @@ mod who_may_read {
             let (decorator, tasks) = capture(&link, &format!("existing = \"{existing}\""));
             say(&*decorator, &tasks, b"hello").await;
             assert_eq!(std::fs::read_to_string(&target).unwrap(), "before\n", "{existing}");
+        }
+    }
+
+    /// Whoever owns a file reads it, whatever its mode is. Only root can make such a file, and open it.
+    #[tokio::test]
+    async fn a_file_of_somebody_else_is_not_written() {
+        const NOBODY: u32 = 65_534;
+        for existing in ["append", "overwrite"] {
+            let folder = Folder::new();
+            let file = folder.path("transcript");
+            std::fs::write(&file, "before\n").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+            if chown(&file, Some(NOBODY), None).is_err() {
+                return;
+            }
+            let (decorator, tasks) = capture(&file, &format!("existing = \"{existing}\""));
+            say(&*decorator, &tasks, b"hello").await;
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "before\n", "{existing}");
+            assert_eq!(mode(&file), 0o640, "{existing}");
         }
     }
 
@@ -361,4 +380,7 @@ fn the_operator_is_told_what_is_recorded_and_where() {
     let _muxer = decorator.muxer("yamux/lan", yamux());
     let warning = decorator.warning().unwrap();
     assert!(warning.contains(&format!("traffic at transport.tcp, muxer.yamux/lan in the file {file}")));
+    // A reload puts it around what has changed once more.
+    let _muxer = decorator.muxer("yamux/lan", yamux());
+    assert_eq!(decorator.warning().unwrap(), warning);
 }

@@ -160,6 +160,22 @@ fn a_layer_that_a_decorator_is_not_for_is_refused() {
     assert!(capture.resolver(NAME, static_resolver()).is_none());
 }
 
+/// What is named to an operator who puts it elsewhere is where it goes.
+#[test]
+fn decorators_say_which_layers_they_are_for() {
+    for build in [metrics as Build, throttle, chaos, capture] {
+        let decorator = build();
+        let goes = [
+            ("transport", decorator.transport(NAME, memory()).is_some()),
+            ("security", decorator.security(NAME, Arc::new(OddUpgrade)).is_some()),
+            ("muxer", decorator.muxer(NAME, yamux()).is_some()),
+            ("resolver", decorator.resolver(NAME, static_resolver()).is_some()),
+        ];
+        let layers: Vec<_> = goes.into_iter().filter(|(_, goes)| *goes).map(|(layer, _)| layer).collect();
+        assert_eq!(decorator.layers(), layers);
+    }
+}
+
 /// T6. The error of the verifier stays inside of that of a transport whose links come secured.
 #[tokio::test]
 async fn another_peer_is_found_out_through_each_decorator() {

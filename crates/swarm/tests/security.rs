@@ -162,10 +162,10 @@ fn mistakes_in_decorators_are_told() {
         ),
         (
             "[stack.decorators]\ntransport.tcp = [\"ribbon\"]",
-            format!(
-                "stack.decorators.transport.tcp: decorator `ribbon` does not go around plugins of layer transport \
-                 [file node.toml:2]\n    {help}"
-            ),
+            "stack.decorators.transport.tcp: decorator `ribbon` does not go around plugins of layer transport \
+             [file node.toml:2]\n    \
+             take \"ribbon\" out of the list; layers that it goes around: security, muxer"
+                .into(),
         ),
         (
             "[decorator.ribbon]",

@@ -2,6 +2,7 @@
 
 use super::{
     Around, Conn, Ends, Hooks, Operation, Stream,
+    end::End,
     operation::{done, run},
     tapped::Tapped,
 };
@@ -27,12 +28,14 @@ impl<H: Hooks> Muxer for Around<H, dyn Muxer> {
 /// The connection with taps on its streams.
 pub(super) fn tapped<H: Hooks>(hooks: &Arc<H>, kept: H::Conn, muxed: Muxed) -> Muxed {
     let Muxed { conn, driver } = muxed;
-    let at_the_end = kept.clone();
+    let (at_the_end, end) = (kept.clone(), End::default());
+    let ending = end.ending();
     Muxed {
-        conn: Arc::new(Carrying { hooks: Arc::clone(hooks), kept, inner: conn }),
+        conn: Arc::new(Carrying { hooks: Arc::clone(hooks), kept, end, inner: conn }),
         driver: Box::pin(async move {
             let reason = driver.await;
             at_the_end.ended(&reason);
+            ending.tell(reason.clone());
             reason
         }),
     }
@@ -42,13 +45,14 @@ pub(super) fn tapped<H: Hooks>(hooks: &Arc<H>, kept: H::Conn, muxed: Muxed) -> M
 struct Carrying<H: Hooks> {
     hooks: Arc<H>,
     kept: H::Conn,
+    end: End,
     inner: Arc<dyn MuxedConn>,
 }
 
 impl<H: Hooks> Carrying<H> {
     fn tap(&self, stream: Box<dyn MuxedStream>, role: Role) -> Box<dyn MuxedStream> {
         let tap = self.kept.tap(Some(Stream { id: stream.id(), role }));
-        Box::new(Tapped::new(stream, tap))
+        Box::new(Tapped::new(stream, tap).watching(self.end.watch()))
     }
 }
 

@@ -1,10 +1,13 @@
 //! A byte stream with a tap: every read and write is put to it before, and told to it after.
 
-use super::hooks::{Event, Flow, PerFlow, Tap, Verdict};
-use crate::injected::{INJECTED, Injected};
-use skep_api::{BoxIo, Code, Side, muxer::MuxedStream, stream::StreamError};
+use super::{
+    below::Below,
+    end::Watch,
+    hooks::{Event, Flow, PerFlow, Tap, Verdict},
+};
+use crate::injected::Injected;
+use skep_api::{Code, muxer::MuxedStream, stream::StreamError};
 use std::{
-    fmt::Debug,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -23,43 +26,19 @@ pub(super) struct Tapped<S, T> {
     broken: Option<Injected>,
     /// In which direction the tap swallows everything.
     swallows: PerFlow<bool>,
+    /// The end of the connection that a stream is on, which outlives what is swallowed.
+    watch: Option<Watch>,
     /// The end of file was told to the tap.
     ended: bool,
 }
 
-/// What lies under a tap.
-pub(super) trait Below: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static {
-    /// Ends both directions at once.
-    fn cut(&mut self);
-
-    /// The error of a stream that was cut.
-    fn cut_error(why: &Injected) -> io::Error;
-}
-
-impl Below for BoxIo {
-    fn cut(&mut self) {
-        // What is below sees the drop; nothing is read from what is in its place.
-        *self = Box::new(tokio::io::empty());
-    }
-
-    fn cut_error(why: &Injected) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionReset, why.clone())
-    }
-}
-
-impl Below for Box<dyn MuxedStream> {
-    fn cut(&mut self) {
-        self.reset(INJECTED);
-    }
-
-    fn cut_error(_: &Injected) -> io::Error {
-        StreamError::Reset { by: Side::Local, code: INJECTED }.into()
-    }
-}
-
 impl<S: Below, T: Tap> Tapped<S, T> {
     pub(super) fn new(inner: S, tap: T) -> Self {
-        Self { inner, tap, broken: None, swallows: PerFlow::default(), ended: false }
+        Self { inner, tap, broken: None, swallows: PerFlow::default(), watch: None, ended: false }
+    }
+
+    pub(super) fn watching(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -70,8 +49,7 @@ impl<S: Below, T: Tap> Tapped<S, T> {
         self.inner.cut();
         let error = S::cut_error(&why);
         self.broken = Some(why);
-        self.tap.happened(Event::Failed(&error));
-        error
+        self.failed(error)
     }
 
     /// Reads at most so many bytes, and turns bits of the first of them over.
@@ -104,25 +82,40 @@ impl<S: Below, T: Tap> Tapped<S, T> {
                 }
                 Poll::Ready(Ok(()))
             }
-            Err(error) => {
-                self.tap.happened(Event::Failed(&error));
-                Poll::Ready(Err(error))
-            }
+            Err(error) => Poll::Ready(Err(self.failed(error))),
         }
     }
 
-    /// Throws away what comes. The reader waits for ever: nothing is heard any more, not even an end.
+    /// Throws away what comes. The reader hears of nothing any more, not even of an end, but of that of the connection.
     fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4_096];
         for _ in 0..DISCARDS {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.inner).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                _ => return Poll::Pending,
+                Poll::Ready(Err(error)) if S::is_over(&error) => return Poll::Ready(Err(self.failed(error))),
+                _ => {
+                    let Some(watch) = &mut self.watch else { return Poll::Pending };
+                    let error = ready!(watch.poll(cx));
+                    return Poll::Ready(Err(self.failed(error)));
+                }
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn failed(&mut self, error: impl Into<io::Error>) -> io::Error {
+        let error = error.into();
+        self.tap.happened(Event::Failed(&error));
+        error
+    }
+
+    /// Throws away what is written, as if it were sent, until there is nothing any more that it could be sent on.
+    fn swallow(&mut self, count: usize) -> io::Result<usize> {
+        self.swallows.sent = true;
+        let error: Option<StreamError> = self.watch.as_mut().and_then(|watch| watch.error(Flow::Sent));
+        error.map_or(Ok(count), |error| Err(self.failed(error)))
     }
 
     /// Tells the tap how a write ended; `sent` are the slices that were written from.
@@ -159,10 +152,7 @@ impl<S: Below, T: Tap> Tapped<S, T> {
         match verdict {
             Verdict::Pass(most) => self.write(cx, bytes.get(..most).unwrap_or(bytes)),
             Verdict::Flip(bits) => self.write(cx, &[bytes.first().map_or(bits, |byte| byte ^ bits)]),
-            Verdict::Swallow => {
-                self.swallows.sent = true;
-                Poll::Ready(Ok(bytes.len()))
-            }
+            Verdict::Swallow => Poll::Ready(self.swallow(bytes.len())),
             Verdict::Cut(why) => Poll::Ready(Err(self.cut(why))),
         }
     }
@@ -222,10 +212,7 @@ impl<S: Below, T: Tap> AsyncWrite for Tapped<S, T> {
                 this.written(&result, slices);
                 result
             }
-            Verdict::Swallow => {
-                this.swallows.sent = true;
-                Poll::Ready(Ok(wanted))
-            }
+            Verdict::Swallow => Poll::Ready(this.swallow(wanted)),
             verdict => this.write_as_told(cx, first, verdict),
         }
     }
@@ -243,7 +230,7 @@ impl<S: Below, T: Tap> AsyncWrite for Tapped<S, T> {
         let this = &mut *self;
         this.check()?;
         if this.swallows.sent {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(this.swallow(0).map(drop));
         }
         let result = ready!(Pin::new(&mut this.inner).poll_shutdown(cx));
         match &result {
@@ -261,11 +248,19 @@ impl<T: Tap> MuxedStream for Tapped<Box<dyn MuxedStream>, T> {
 
     fn reset(&mut self, code: Code) {
         self.inner.reset(code);
+        if let Some(watch) = &mut self.watch {
+            for flow in Flow::ALL {
+                watch.reset(flow, code);
+            }
+        }
         self.tap.happened(Event::Reset(code));
     }
 
     fn stop_reading(&mut self, code: Code) {
         self.inner.stop_reading(code);
+        if let Some(watch) = &mut self.watch {
+            watch.reset(Flow::Received, code);
+        }
         self.tap.happened(Event::StoppedReading(code));
     }
 }

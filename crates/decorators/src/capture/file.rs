@@ -29,6 +29,17 @@ pub enum CaptureError {
         /// The path.
         path: PathBuf,
     },
+    /// The file was there, and is somebody else's.
+    #[error(
+        "the file {path:?} of decorator capture belongs to user {owner}, who could read it, and nothing is recorded: \
+         remove it, or name another one"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The number of the user that it belongs to.
+        owner: u32,
+    },
     /// The file cannot be written any more.
     #[error(
         "the file {path:?} of decorator capture cannot be written, and its transcript ends: is the disk full?"
@@ -65,6 +76,9 @@ pub(super) async fn open(path: &str, existing: Existing) -> Result<(File, u64), 
     if !found.is_file() {
         return Err(CaptureError::NotAFile { path: path.into() });
     }
+    if existing != Existing::Refuse {
+        check_owner(path, &found, own_user())?;
+    }
     make_private(&file, &found).await.map_err(failed)?;
     match existing {
         Existing::Append => Ok((file, found.len())),
@@ -89,6 +103,31 @@ fn options(existing: Existing) -> OpenOptions {
     options
 }
 
+#[cfg(unix)]
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn own_user() -> u32 {
+    0
+}
+
+/// Whoever owns a file can read it, whatever its mode is; root can open those of others.
+#[cfg(unix)]
+fn check_owner(path: &str, found: &std::fs::Metadata, own: u32) -> Result<(), CaptureError> {
+    use std::os::unix::fs::MetadataExt;
+    match found.uid() {
+        owner if owner == own => Ok(()),
+        owner => Err(CaptureError::Foreign { path: path.into(), owner }),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &str, _: &std::fs::Metadata, _: u32) -> Result<(), CaptureError> {
+    Ok(())
+}
+
 /// A file that was there may be open to others.
 #[cfg(unix)]
 async fn make_private(file: &File, found: &std::fs::Metadata) -> io::Result<()> {
@@ -102,4 +141,24 @@ async fn make_private(file: &File, found: &std::fs::Metadata) -> io::Result<()> 
 #[cfg(not(unix))]
 async fn make_private(_: &File, _: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn only_its_own_user_may_have_the_file() {
+        let found = std::fs::metadata(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let owner = found.uid();
+        assert!(check_owner("a.capture", &found, owner).is_ok());
+        assert_eq!(
+            check_owner("a.capture", &found, owner.wrapping_add(1)).unwrap_err().to_string(),
+            format!(
+                "the file \"a.capture\" of decorator capture belongs to user {owner}, who could read it, and nothing is \
+                 recorded: remove it, or name another one"
+            )
+        );
+    }
 }

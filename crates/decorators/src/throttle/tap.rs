@@ -11,11 +11,16 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::time::Instant;
 
 /// Less than this is not worth a turn, however many streams of the connection wait.
 const MIN_SHARE: usize = 512;
+
+/// How long a turn is kept for a stream that has waited for it. What it has not used by then it waits for again, or
+/// streams that say nothing would save up turns.
+const KEPT: Duration = Duration::from_millis(20);
 
 /// What limits one connection.
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ struct Turn {
     passed: usize,
     /// When the next one begins, while it waits for that.
     next: Option<Instant>,
+    /// Until when it has one that it has waited for. Without one, bytes pass as long as nothing is owed.
+    until: Option<Instant>,
     timer: Timer,
 }
 
@@ -69,6 +76,36 @@ impl Lane {
     }
 }
 
+impl Turn {
+    /// Waits until it is this stream's turn.
+    fn poll(&mut self, cx: &mut Context<'_>, lane: &Lane) -> Poll<()> {
+        loop {
+            if let Some(next) = self.next {
+                ready!(self.timer.poll_until(cx, next));
+                self.next = None;
+                lane.waiting.fetch_sub(1, Relaxed);
+                self.until = next.checked_add(KEPT);
+            }
+            if self.until.is_some_and(|until| Instant::now() < until) {
+                return Poll::Ready(());
+            }
+            // What others have left behind is waited for as well, or streams that end before their turn does would
+            // never wait.
+            (self.passed, self.until) = (0, None);
+            match lane.charge(0) {
+                Some(next) => self.wait(next, lane),
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+
+    fn wait(&mut self, next: Instant, lane: &Lane) {
+        if self.next.replace(next).is_none() {
+            lane.waiting.fetch_add(1, Relaxed);
+        }
+    }
+}
+
 impl Conn for Limits {
     type Tap = Throttling;
 
@@ -80,11 +117,7 @@ impl Conn for Limits {
 impl Tap for Throttling {
     fn poll_verdict(&mut self, cx: &mut Context<'_>, flow: Flow, wanted: usize) -> Poll<Verdict> {
         let (lane, turn) = (self.limits.0.of(flow), self.turns.of_mut(flow));
-        if let Some(next) = turn.next {
-            ready!(turn.timer.poll_until(cx, next));
-            turn.next = None;
-            lane.waiting.fetch_sub(1, Relaxed);
-        }
+        ready!(turn.poll(cx, lane));
         let left = lane.share().map_or(wanted, |share| share.saturating_sub(turn.passed).max(1));
         Poll::Ready(Verdict::Pass(wanted.min(left)))
     }
@@ -97,11 +130,10 @@ impl Tap for Throttling {
         if turn.passed < share {
             return;
         }
-        turn.passed = 0;
-        if paid.is_some() && turn.next.is_none() {
-            lane.waiting.fetch_add(1, Relaxed);
+        (turn.passed, turn.until) = (0, None);
+        if let Some(next) = paid {
+            turn.wait(next, lane);
         }
-        turn.next = paid.or(turn.next);
     }
 }
 

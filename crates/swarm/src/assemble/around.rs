@@ -157,13 +157,13 @@ plain!(Protector, Gate, Pruner, Ranker, Selector, Resources, Peerstore, Protocol
 /// Puts around a plugin what the profile wants there, the innermost first.
 ///
 /// # Errors
-/// The decorator that does not go around such plugins, with its place in the profile.
+/// The decorator that does not go around such plugins: its place in the profile, the problem, and what to do.
 pub(super) fn wrap<L: Decorated>(
     around: &[Around],
     decorators: &[Named<dyn Decorator>],
     planned: &Planned,
     mut object: Arc<L::Object>,
-) -> Result<Arc<L::Object>, (KeyPath, String)> {
+) -> Result<Arc<L::Object>, (KeyPath, String, String)> {
     let names = around
         .iter()
         .filter(|around| around.layer == L::NAME && around.plugin == planned.reference)
@@ -173,7 +173,9 @@ pub(super) fn wrap<L: Decorated>(
         let Some(decorator) = decorators.iter().find(|decorator| decorator.name == *name) else { continue };
         object = L::decorate(&*decorator.object, &planned.reference, object).ok_or_else(|| {
             let path = KeyPath::new(["stack", "decorators", L::NAME, &planned.reference]);
-            (path, format!("decorator `{name}` does not go around plugins of layer {}", L::NAME))
+            let layers = decorator.object.layers().join(", ");
+            let help = format!("take {name:?} out of the list; layers that it goes around: {layers}");
+            (path, format!("decorator `{name}` does not go around plugins of layer {}", L::NAME), help)
         })?;
     }
     Ok(object)

@@ -88,7 +88,7 @@ impl Builder<'_> {
             let built = (plugin.build)(&planned.section, &cx).map_err(ConfigErrors::into_vec);
             let decorated = built.and_then(|object| {
                 around::wrap::<L>(&self.plan.around, &self.decorators, planned, object)
-                    .map_err(|(path, problem)| vec![rules::error(self.profile, &path, problem, around::HELP)])
+                    .map_err(|(path, problem, help)| vec![rules::error(self.profile, &path, problem, help)])
             });
             match decorated {
                 Ok(object) => {

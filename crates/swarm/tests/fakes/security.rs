@@ -100,6 +100,9 @@ pub mod ribbon {
     #[derive(Debug)]
     struct Ribbon;
     impl Decorator for Ribbon {
+        fn layers(&self) -> &'static [&'static str] {
+            &["security", "muxer"]
+        }
         fn security(&self, _name: &str, _inner: Arc<dyn Upgrader>) -> Option<Arc<dyn Upgrader>> {
             Some(Arc::new(Fake { protocol: "/ribbon", insecure: false, at_full_speed: true }))
         }
