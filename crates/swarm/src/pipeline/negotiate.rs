@@ -3,14 +3,17 @@
 //! The dialler is lazy: its last proposal is sent together with the data that follows, so agreeing costs no
 //! round trip of its own. A refusal is then seen by the first read, inside of its I/O error; [`refused`] finds it.
 
-use multistream_select::{Negotiated, NegotiationError, Version, dialer_select_proto, listener_select_proto};
+mod agreed;
+mod unhurried;
+
+pub(crate) use agreed::Agreed;
+
+use multistream_select::{NegotiationError, Version, dialer_select_proto, listener_select_proto};
 use skep_api::security::Role;
 use std::{error::Error, io};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-
-/// A byte stream on which a protocol was agreed, or is about to be.
-pub(crate) type Agreed<T> = Compat<Negotiated<Compat<T>>>;
+use tokio_util::compat::TokioAsyncReadCompatExt;
+use unhurried::Unhurried;
 
 /// Agrees on one of `protocols`, which are in order of preference.
 pub(crate) async fn negotiate<T, P>(
@@ -23,11 +26,12 @@ where
     P: AsRef<str> + Clone,
 {
     let protocols: Vec<P> = protocols.into_iter().collect();
+    let (io, reading) = Unhurried::new(io);
     let (protocol, io) = match role {
         Role::Dialer => dialer_select_proto(io.compat(), protocols, Version::V1Lazy).await?,
         Role::Listener => listener_select_proto(io.compat(), protocols).await?,
     };
-    Ok((protocol, io.compat()))
+    Ok((protocol, Agreed::new(io, reading)))
 }
 
 /// Whether an error means that the other side took none of the protocols proposed.
