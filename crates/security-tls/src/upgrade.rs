@@ -8,8 +8,8 @@ use skep_api::{
     security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Upgrader, Verifier},
 };
 use skep_tls::{
-    Buffers, HandshakeError, Identity, Offer, Options, Outcome, TlsStream, client_config, has_fast_aes,
-    rustls::pki_types::ServerName, server_config,
+    Buffers, CertificateError, HandshakeError, Identity, Offer, Options, Outcome, TlsStream, client_config,
+    has_fast_aes, rustls::pki_types::ServerName, server_config,
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -34,9 +34,12 @@ pub(crate) fn build(config: Config, cx: &BuildCx) -> Result<Arc<dyn Upgrader>, P
         KeyExchange::PostQuantum => skep_tls::KeyExchange::PostQuantum,
     };
     options.buffers = Buffers::new(usize::try_from(config.max_idle_buffers).unwrap_or(usize::MAX));
-    let identity = Identity::with(cx.identity.keypair(), options)
-        .map_err(|error| Problems::one("", chain(&error), "use another identity key"))?;
+    let identity = Identity::with(cx.identity.keypair(), options).map_err(|error| problem(&error))?;
     Ok(Arc::new(Tls { identity, early_muxer: config.early_muxer }))
+}
+
+fn problem(error: &CertificateError) -> Problems {
+    Problems::one("", chain(error), error.help())
 }
 
 #[async_trait]
@@ -101,5 +104,23 @@ fn finish(
     match stream {
         Ok(stream) => Ok((stream, outcome)),
         Err(error) => Err(outcome.explain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_api::ConfigSection;
+
+    #[test]
+    fn the_help_for_a_certificate_that_cannot_be_made_is_about_what_failed() {
+        let text = |error| problem(&error).at(&ConfigSection::empty("security.tls")).to_string();
+        let sign = text(CertificateError::Sign("it is locked".into()));
+        assert_eq!(sign.matches("use another identity key").count(), 1, "{sign}");
+        let library = skep_tls::rustls::Error::FailedToGetRandomBytes;
+        for error in [CertificateError::Make("no randomness".into()), CertificateError::Key(library)] {
+            let other = text(error);
+            assert!(!other.contains("another identity key"), "{other}");
+        }
     }
 }

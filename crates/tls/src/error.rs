@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 #[non_exhaustive]
 pub enum CertificateError {
     /// The identity key did not sign.
-    #[error("the node's identity key cannot sign a TLS certificate: use another identity key")]
+    #[error("the node's identity key cannot sign a TLS certificate")]
     Sign(#[source] BoxError),
     /// The key pair or the certificate could not be made.
     #[error("a TLS certificate could not be made")]
@@ -24,6 +24,17 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Sign(_) => "use another identity key",
+            Self::Make(_) | Self::Key(_) => {
+                "the cryptographic library refused, which no other identity key changes: report it"
+            }
+        }
+    }
+
     pub(crate) fn make(error: rcgen::Error) -> Self {
         Self::Make(error.into())
     }
