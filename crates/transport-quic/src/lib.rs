@@ -32,7 +32,7 @@ skep_api::register_transport! {
     build: |config, cx| {
         let transport = QuicTransport::new(config, cx).map_err(|e| {
             let mut problems = Problems::default();
-            problems.add("", chain(&e), "use another identity key");
+            problems.add("", chain(&e), e.help());
             problems
         })?;
         Ok(Arc::new(transport))

@@ -30,6 +30,17 @@ pub enum QuicBuildError {
     Cipher(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
+impl QuicBuildError {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Certificate(error) => error.help(),
+            Self::Cipher(_) => "the cryptographic library was built without it: report it",
+        }
+    }
+}
+
 /// Dials and listens on `/ip4|ip6/…/udp/…/quic-v1`.
 #[derive(Debug)]
 pub struct QuicTransport(pub(crate) Arc<Node>);
