@@ -149,6 +149,9 @@ layer_error! {
         /// No further stream may be opened.
         TooManyStreams => "too_many_streams", Local, Later, "too many streams on the connection",
             "close streams that are done, or raise the muxer's `max_streams`";
+        /// The bytes are no negotiation.
+        Malformed => "malformed_muxer", Remote, Permanent, "the peer's negotiation of a muxer is malformed",
+            "check that the address is that of a libp2p node";
         /// The stream broke while the muxer was negotiated.
         Io => "muxer_io", Network, Soon, "the connection broke while the muxer was negotiated",
             "the peer closed it: it may be full or refuse this node";

@@ -10,10 +10,13 @@
 
 mod support;
 
+use futures::FutureExt;
 use skep::{
-    DialOptions, Swarm, SwarmConn,
+    DialOptions, Swarm, SwarmBuilder, SwarmConn,
     api::{
-        BoxIo, CloseReason, ConfigSection, Multiaddr,
+        BoxIo, CloseReason, Code, ConfigSection, Keypair, Multiaddr, Plugin,
+        muxer::{Muxed, Muxer},
+        plugin::layer,
         security::{Role, SecureCx, Upgrader, Verifier},
         transport::{Link, Transport},
     },
@@ -23,14 +26,17 @@ use skep::{
         events::{Event, Events},
     },
 };
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use support::{FLOOD, echo_works, event, layers};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
 /// What a dialler sends to propose Noise, before its first Noise message.
 const PROPOSAL: &[u8] = b"\x13/multistream/1.0.0\n\x07/noise\n";
 
-fn memory(hub: &str, swarm: &skep::SwarmBuilder) -> Arc<dyn Transport> {
+fn memory(hub: &str, swarm: &SwarmBuilder) -> Arc<dyn Transport> {
     let serde_json::Value::Object(table) = serde_json::json!({ "hub": hub }) else { unreachable!() };
     let section = ConfigSection::from_table("transport.memory", table);
     (skep::transport_memory::PLUGIN.build)(&section, swarm.build_cx()).unwrap()
@@ -293,4 +299,120 @@ async fn a_refusal_by_security_names_its_cause_to_the_victim() {
         "{error}"
     );
     scene.all_is_well().await;
+}
+
+/// A muxer whose drivers tell how they end. A panic within is not the connection's own business, as it is for a node.
+#[derive(Debug)]
+struct Watched(Arc<dyn Muxer>, mpsc::UnboundedSender<Result<CloseReason, &'static str>>);
+
+impl Muxer for Watched {
+    fn protocol(&self) -> &str {
+        self.0.protocol()
+    }
+
+    fn mux(&self, io: BoxIo, role: Role) -> Muxed {
+        let (Muxed { conn, driver }, ended) = (self.0.mux(io, role), self.1.clone());
+        let driver = async move {
+            let driven = AssertUnwindSafe(driver).catch_unwind().await;
+            let _ = ended.send(driven.as_ref().cloned().map_err(|_| "it panicked"));
+            driven.unwrap_or_else(|_| CloseReason::Lost { what: "it panicked".into() })
+        };
+        Muxed { conn, driver: Box::pin(driver) }
+    }
+}
+
+/// A node with one muxer, connected to a peer that has agreed on security, and not yet on the muxer.
+struct Dialled {
+    _node: Swarm,
+    events: Events,
+    conn: SwarmConn,
+    peer: BoxIo,
+    ended: mpsc::UnboundedReceiver<Result<CloseReason, &'static str>>,
+}
+
+impl Dialled {
+    async fn new(muxer: Plugin<layer::Muxer>) -> Self {
+        let (builder, stranger) = (SwarmBuilder::new(Keypair::generate_ed25519()), layers());
+        let transport = memory("answers", &builder);
+        let noise = |builder: &SwarmBuilder| {
+            (skep::security_noise::PLUGIN.build)(&ConfigSection::empty("security.noise"), builder.build_cx())
+        };
+        let (ours, theirs) = (noise(&builder).unwrap(), noise(&stranger).unwrap());
+        let inner = (muxer.build)(&ConfigSection::empty("muxer"), builder.build_cx()).unwrap();
+        let (tell, ended) = mpsc::unbounded_channel();
+        let node = builder
+            .transport("memory", Arc::clone(&transport))
+            .security("noise", ours)
+            .muxer(muxer.name, Arc::new(Watched(inner, tell)))
+            .build()
+            .unwrap();
+        let mut listener = transport.listen(&"/memory/0".parse().unwrap()).await.unwrap();
+        let addr = listener.local_addrs()[0].clone();
+        let accept = async {
+            let Link::Raw(raw) = listener.accept().await.unwrap().accept().await.unwrap() else { panic!() };
+            let mut io = raw.io;
+            let mut proposal = vec![0; PROPOSAL.len()];
+            io.read_exact(&mut proposal).await.unwrap();
+            io.write_all(PROPOSAL).await.unwrap();
+            io.flush().await.unwrap();
+            // Without a word on muxers, so that one is proposed.
+            let cx = SecureCx::new(Role::Listener, Verifier::new(None), Vec::new());
+            theirs.secure(io, cx).await.unwrap().into_parts().0
+        };
+        let events = node.events();
+        let (peer, conn) = tokio::join!(accept, node.dial_addr(&addr));
+        Self { _node: node, events, conn: conn.unwrap(), peer, ended }
+    }
+
+    /// How the muxer and the connection have ended.
+    async fn end(&mut self) -> (Result<CloseReason, &'static str>, CloseReason) {
+        let muxer = self.ended.recv().await.unwrap();
+        let reason = event(&mut self.events, |e| match e {
+            Event::Disconnected { reason, .. } => Some(reason),
+            _ => None,
+        });
+        (muxer, reason.await)
+    }
+}
+
+const MUXERS: [Plugin<layer::Muxer>; 2] = [skep::muxer_mplex::PLUGIN, skep::muxer_yamux::PLUGIN];
+
+/// What a peer may answer to the proposal of the muxer, and what the dialler is told.
+const ANSWERS: [(&[u8], &str); 4] = [
+    (b"\x13/multistream/1.0.0\n\x03na\n", "the peer does not take the muxer that was proposed"),
+    (b"\x13/multistream/1.0.0\n\x06junk!\n", "no answer to the muxer that was proposed: "),
+    (b"\x13/multistream/1", "connection lost: "),
+    (b"", "connection lost: "),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_muxer_that_the_peer_does_not_take_is_named_as_the_reason() {
+    for muxer in MUXERS {
+        for (answer, told) in ANSWERS {
+            let mut dialled = Dialled::new(muxer).await;
+            dialled.peer.write_all(answer).await.unwrap();
+            dialled.peer.shutdown().await.unwrap();
+            let (muxed, reason) = dialled.end().await;
+            let case = format!("{} after {}", muxer.name, answer.escape_ascii());
+            assert_eq!(muxed.as_ref(), Ok(&reason), "{case}");
+            assert!(reason.to_string().contains(told), "{case}: {reason}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_closed_before_the_answer_to_the_muxer_is_closed_in_order() {
+    for muxer in MUXERS {
+        for (answer, _) in ANSWERS {
+            let mut dialled = Dialled::new(muxer).await;
+            dialled.peer.write_all(answer).await.unwrap();
+            dialled.peer.shutdown().await.unwrap();
+            // In the same breath: the answer is there, and nobody has read it.
+            dialled.conn.close(Code::NONE).await;
+            let (muxed, reason) = dialled.end().await;
+            let case = format!("{} after {}", muxer.name, answer.escape_ascii());
+            let closed = CloseReason::local(Code::NONE);
+            assert_eq!((muxed, reason), (Ok(closed.clone()), closed), "{case}");
+        }
+    }
 }

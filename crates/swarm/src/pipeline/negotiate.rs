@@ -4,9 +4,11 @@
 //! round trip of its own. A refusal is then seen by the first read, inside of its I/O error; [`refused`] finds it.
 
 mod agreed;
+mod fused;
 mod unhurried;
 
 pub(crate) use agreed::Agreed;
+pub(crate) use fused::Fused;
 
 use multistream_select::{NegotiationError, Version, dialer_select_proto, listener_select_proto};
 use skep_api::security::Role;

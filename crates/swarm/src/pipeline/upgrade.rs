@@ -1,6 +1,10 @@
 //! From an admitted link to a connection whose peer is proven and whose streams can be opened.
 
-use super::{admit, negotiate, progress::Progress};
+use super::{
+    admit,
+    negotiate::{self, Fused},
+    progress::Progress,
+};
 use crate::{
     error::{AttemptError, Cause, Stage},
     permits::Permit,
@@ -158,7 +162,7 @@ impl Upgrade<'_> {
         self.progress.at(Stage::Security, &upgrader.name);
         let muxers = self.stack.muxers.iter().map(|m| m.object.protocol().to_string()).collect();
         let cx = SecureCx::new(self.role, self.verifier(), muxers);
-        match upgrader.object.secure(Box::new(io), cx).await {
+        match upgrader.object.secure(Box::new(Fused::new(io, "security protocol")), cx).await {
             Ok(secured) => Ok((upgrader.name.clone(), secured)),
             Err(e) if negotiate::refused(&e) => {
                 let detail = format!("the peer does not take {}", upgrader.object.protocol());
@@ -212,7 +216,7 @@ impl Upgrade<'_> {
                 let (id, io) = negotiate::negotiate(io, self.role, ids)
                     .await
                     .map_err(|e| fail(muxer_negotiation(e, &names(muxers.iter().map(|m| &m.name)))))?;
-                (id.to_string(), Box::new(io))
+                (id.to_string(), Box::new(Fused::new(io, "muxer")))
             }
         };
         match muxers.iter().find(|m| m.object.protocol() == id) {
@@ -246,7 +250,8 @@ fn muxer_negotiation(error: NegotiationError, ours: &str) -> MuxerError {
             MuxerError::new(MuxerErrorKind::NoCommonProtocol, detail)
         }
         NegotiationError::ProtocolError(e) => {
-            MuxerError::new(MuxerErrorKind::Io, "while agreeing on a muxer").with_source(BoxError::from(e))
+            let kind = if is_io(&e) { MuxerErrorKind::Io } else { MuxerErrorKind::Malformed };
+            MuxerError::new(kind, "while agreeing on a muxer").with_source(BoxError::from(e))
         }
     }
 }
