@@ -1,6 +1,6 @@
 //! Stream multiplexers: many streams over one connection.
 
-use crate::{BoxIo, CloseReason, Code, error::layer_error, security::Role};
+use crate::{BoxIo, CloseReason, Code, Multiaddr, error::layer_error, security::Role};
 use async_trait::async_trait;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -81,6 +81,12 @@ pub trait MuxedConn: fmt::Debug + Send + Sync + 'static {
     /// Asks the peer for a sign of life, such as the answer to a ping of the muxer. Returns at once; the answer shows
     /// in [`MuxedConn::pulse`]. Does nothing where the protocol has no word for it.
     fn probe(&self) {}
+
+    /// Where the peer is now, where a connection can outlive a change of the peer's address; `None` where it cannot, and
+    /// the link's `remote` stands.
+    fn remote(&self) -> Option<Multiaddr> {
+        None
+    }
 
     /// Bytes that streams were given to send and that the link has not taken yet; 0 where the muxer cannot tell.
     fn unsent(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! The command line that the benchmark's runner uses for every implementation.
 
+use crate::stack::{Stack, names};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use skep_stacks::StackError;
 use std::time::Duration;
 
 /// Measures a skep node against another process that runs the same program.
@@ -28,9 +30,8 @@ pub(crate) enum Mode {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Blocking {
-    /// The stack to measure.
-    #[arg(long, default_value = "tcp-noise-yamux")]
-    pub stack: String,
+    #[arg(long, default_value = "tcp-noise-yamux", value_parser = stack, help = stacks())]
+    pub stack: Stack,
     /// How long each of the cases is measured, in seconds.
     #[arg(long, default_value = "5", value_parser = seconds)]
     pub secs: Duration,
@@ -44,9 +45,8 @@ pub(crate) struct Blocking {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
-    /// The stack to measure.
-    #[arg(long, default_value = "tcp-noise-yamux")]
-    pub stack: String,
+    #[arg(long, default_value = "tcp-noise-yamux", value_parser = stack, help = stacks())]
+    pub stack: Stack,
     /// Threads of the runtime; 0 is the calling thread alone.
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
@@ -149,6 +149,16 @@ pub(crate) enum Op {
     Rtt,
 }
 
+/// Not clap's list of possible values, which would have to be known before the program runs.
+fn stack(name: &str) -> Result<Stack, String> {
+    name.parse().map_err(|e: StackError| format!("{e}; stacks here: {}", names().join(", ")))
+}
+
+fn stacks() -> String {
+    let names = names().join(", ");
+    format!("The stack to measure: {names}; with -metrics after it, it counts for a sink of metrics")
+}
+
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
@@ -171,6 +181,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn stacks_that_are_not_linked_are_refused_with_those_that_are() {
+        let cli =
+            Cli::try_parse_from(["skep-bench", "server", "--stack", "tcp-noise-yamux-metrics"]).unwrap();
+        let Mode::Server(common) = cli.mode else { panic!("{cli:?}") };
+        assert_eq!(common.stack.to_string(), "tcp-noise-yamux-metrics");
+        let error = Cli::try_parse_from(["skep-bench", "server", "--stack", "tcp-rot13-yamux"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("`rot13` is not linked"), "{text}");
+        assert!(names().iter().all(|name| text.contains(name)), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     Failure,
     args::Blocking,
     node::{self, open},
+    stack::Stack,
 };
 use async_trait::async_trait;
 use serde_json::json;
@@ -15,7 +16,6 @@ use skep::{
     Swarm, SwarmConn,
     api::{
         ConfigSection, Multiaddr,
-        multiaddr::Protocol,
         protocol::{InboundStream, ProtocolError, ProtocolHandler},
     },
     protocols::ping,
@@ -110,7 +110,7 @@ fn case(args: &Blocking, apart: bool, blockers: usize, what: &'static str) -> Re
     Ok(Case { what, apart, blocked: blockers > 0, count: took.len(), p50, p99, max })
 }
 
-fn with_ping(stack: &str) -> Result<Swarm, Failure> {
+fn with_ping(stack: &Stack) -> Result<Swarm, Failure> {
     let builder = node::builder(stack)?;
     let ping = (ping::PLUGIN.build)(&ConfigSection::empty("protocol.ping"), builder.build_cx())?;
     Ok(builder.protocol("ping", ping).build()?)
@@ -124,10 +124,8 @@ async fn serve(args: &Blocking, handlers: Option<&Runtime>) -> Result<Multiaddr,
     if let Some(handlers) = handlers {
         builder = builder.handler_runtime(handlers.handle().clone());
     }
-    let node = builder.build()?;
-    let addrs = node.listen(&"/ip4/127.0.0.1/tcp/0".parse()?).await?;
-    let addr = addrs.into_iter().next().unwrap_or_else(Multiaddr::empty);
-    Ok(addr.with(Protocol::P2p(node.peer_id())))
+    let swarm = builder.build()?;
+    node::listen(&swarm, &args.stack).await
 }
 
 /// Keeps so many handlers blocked, but for a moment between two times.
@@ -191,7 +189,7 @@ fn print(args: &Blocking, cases: &[Case]) {
             .collect();
         println!(
             "{}",
-            json!({ "op": "blocking", "stack": args.stack, "blockers": args.blockers, "cases": cases })
+            json!({ "op": "blocking", "stack": args.stack.to_string(), "blockers": args.blockers, "cases": cases })
         );
         return;
     }

@@ -7,19 +7,22 @@ mod idle;
 mod node;
 mod ops;
 mod protocol;
+mod stack;
 
 use args::{Cli, Client, Common, Mode};
 use clap::Parser;
 use serde_json::json;
-use skep::api::{error::chain, multiaddr::Protocol};
+use skep::api::error::chain;
 use std::process::ExitCode;
 use tokio::io::AsyncReadExt;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("no stack is called {asked:?}; stacks here: {known}", known = node::STACKS.join(", "))]
-    Stack { asked: String },
+    #[error(
+        "{stack} joins nodes of one process only, and here there are two: give it to `skep-bench blocking`"
+    )]
+    OneProcess { stack: String },
     #[error("no result within {0:?}")]
     TooLong(std::time::Duration),
     #[error("after {expected} connections the acceptor counts {} with {} known peers and {} open streams",
@@ -54,6 +57,8 @@ pub(crate) enum Failure {
     Build(#[from] skep::swarm::BuildError),
     #[error(transparent)]
     Config(#[from] skep::api::ConfigErrors),
+    #[error(transparent)]
+    Stack(#[from] skep_stacks::StackError),
 }
 
 fn main() -> ExitCode {
@@ -91,11 +96,9 @@ fn on_runtime(
 }
 
 async fn server(common: &Common) -> Result<(), Failure> {
+    node::between_processes(&common.stack)?;
     let swarm = node::build(&common.stack)?;
-    let addrs = swarm.listen(&"/ip4/127.0.0.1/tcp/0".parse()?).await?;
-    for addr in addrs.into_iter().take(1) {
-        println!("READY {} {}", addr.with(Protocol::P2p(swarm.peer_id())), std::process::id());
-    }
+    println!("READY {} {}", node::listen(&swarm, &common.stack).await?, std::process::id());
     let stdin_closed = async {
         let (mut stdin, mut buf) = (tokio::io::stdin(), [0; 256]);
         while matches!(stdin.read(&mut buf).await, Ok(n) if n > 0) {}
@@ -105,12 +108,13 @@ async fn server(common: &Common) -> Result<(), Failure> {
 }
 
 async fn client(args: &Client) -> Result<(), Failure> {
+    node::between_processes(&args.common.stack)?;
     let limit = args.common.max_secs;
     let figures =
         tokio::time::timeout(limit, ops::run(args)).await.map_err(|_| Failure::TooLong(limit))??;
     let mut line = serde_json::Map::new();
     line.insert("impl".into(), json!("skep"));
-    line.insert("stack".into(), json!(args.common.stack));
+    line.insert("stack".into(), json!(args.common.stack.to_string()));
     line.insert("op".into(), json!(format!("{:?}", args.op).to_lowercase()));
     if let Some(label) = &args.label {
         line.insert("label".into(), json!(label));

@@ -3,25 +3,21 @@
 use crate::{
     Failure,
     protocol::{Bench, PROTOCOL},
+    stack::Stack,
 };
 use skep::{
     DialOptions, NetStream, Swarm, SwarmBuilder, SwarmConn,
-    api::{Code, ConfigSection, Keypair, Multiaddr, metrics::Sink},
-    swarm::Settings,
+    api::{Code, ConfigSection, Multiaddr, multiaddr::Protocol},
 };
-use std::sync::Arc;
-
-/// The stacks that `--stack` takes; the last one counts for a sink of metrics.
-pub(crate) const STACKS: [&str; 2] = ["tcp-noise-yamux", METERED];
-const METERED: &str = "tcp-noise-yamux-metrics";
+use std::{net::Ipv4Addr, sync::Arc};
 
 /// A fresh node with its own identity.
-pub(crate) fn build(stack: &str) -> Result<Swarm, Failure> {
+pub(crate) fn build(stack: &Stack) -> Result<Swarm, Failure> {
     Ok(builder(stack)?.build()?)
 }
 
 /// A node that also answers pings, and tells and learns who is at the other end.
-pub(crate) fn social(stack: &str, peerstore: bool) -> Result<Swarm, Failure> {
+pub(crate) fn social(stack: &Stack, peerstore: bool) -> Result<Swarm, Failure> {
     let mut builder = builder(stack)?;
     let cx = builder.build_cx().clone();
     let section = |path: &str| ConfigSection::empty(path);
@@ -35,22 +31,25 @@ pub(crate) fn social(stack: &str, peerstore: bool) -> Result<Swarm, Failure> {
 }
 
 /// The same, for more to be added.
-pub(crate) fn builder(stack: &str) -> Result<SwarmBuilder, Failure> {
-    if !STACKS.contains(&stack) {
-        return Err(Failure::Stack { asked: stack.into() });
+pub(crate) fn builder(stack: &Stack) -> Result<SwarmBuilder, Failure> {
+    Ok(stack.builder()?.protocol("bench", Arc::new(Bench)))
+}
+
+/// Listens on a free port of the loopback interface.
+pub(crate) async fn listen(swarm: &Swarm, stack: &Stack) -> Result<Multiaddr, Failure> {
+    let anywhere = stack.spec().listen_addr(Ipv4Addr::LOCALHOST.into());
+    let addrs = swarm.listen(&anywhere.parse()?).await?;
+    let addr = addrs.into_iter().next().unwrap_or_else(Multiaddr::empty);
+    Ok(addr.with(Protocol::P2p(swarm.peer_id())))
+}
+
+/// Refuses a stack whose nodes have to be in one process.
+pub(crate) fn between_processes(stack: &Stack) -> Result<(), Failure> {
+    if stack.spec().joins_processes() {
+        Ok(())
+    } else {
+        Err(Failure::OneProcess { stack: stack.to_string() })
     }
-    let sink = if stack == METERED { Sink::new() } else { Sink::default() };
-    let builder = SwarmBuilder::new(Keypair::generate_ed25519()).metrics(sink);
-    let cx = builder.build_cx().clone();
-    let section = |path: &str| ConfigSection::empty(path);
-    // The benchmark opens more of both than a node on the default profile would let one peer have.
-    let settings = Settings { max_connections: 100_000, max_inbound_streams: 100_000, ..Settings::default() };
-    Ok(builder
-        .settings(settings)
-        .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
-        .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
-        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
-        .protocol("bench", Arc::new(Bench)))
 }
 
 /// A client node and the address that it dials.
@@ -61,12 +60,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(stack: &str, addr: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(stack: &Stack, addr: &str) -> Result<Self, Failure> {
         Ok(Self { swarm: build(stack)?, addr: addr.parse()? })
     }
 
     /// A client that serves ping and identify, too.
-    pub(crate) fn social(stack: &str, addr: &str) -> Result<Self, Failure> {
+    pub(crate) fn social(stack: &Stack, addr: &str) -> Result<Self, Failure> {
         Ok(Self { swarm: social(stack, false)?, addr: addr.parse()? })
     }
 

@@ -96,7 +96,8 @@ pub(crate) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
     stream.write_all(&head(b'U', n)).await?;
     write_n(stream, n, block).await?;
     stream.read_u8().await?;
-    stream.shutdown().await
+    end(stream).await;
+    Ok(())
 }
 
 /// Downloads `n` bytes.
@@ -108,7 +109,13 @@ pub(crate) async fn download<S: AsyncRead + AsyncWrite + Unpin>(
     stream.write_all(&head(b'D', n)).await?;
     stream.flush().await?;
     read_n(stream, n, block).await?;
-    stream.shutdown().await
+    end(stream).await;
+    Ok(())
+}
+
+/// Ends the sending side. The server has answered in full: it may have gone, which over QUIC says that nobody reads.
+async fn end<S: AsyncWrite + Unpin>(stream: &mut S) {
+    let _ = stream.shutdown().await;
 }
 
 /// One byte there and back on a fresh stream, which then echoes.

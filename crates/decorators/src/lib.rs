@@ -1,1 +1,13 @@
-//! What can be put around plugins of a profile: throttle, chaos, capture, metrics.
+#![doc = include_str!("../README.md")]
+
+mod amount;
+mod around;
+pub mod capture;
+pub mod chaos;
+mod injected;
+pub mod metrics;
+pub mod throttle;
+mod timer;
+
+pub use amount::{Bytes, Rate};
+pub use injected::{INJECTED, Injected};

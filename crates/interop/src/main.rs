@@ -1,5 +1,5 @@
 //! The skep peer for interoperability runs: listens or dials with one transport, one security protocol and one
-//! muxer, by the command line and the protocols that the peers of all implementations share.
+//! muxer, perhaps in a private network, by the command line and the protocols that the peers of all implementations share.
 
 mod args;
 mod dial;
@@ -9,11 +9,22 @@ mod serve;
 use args::Args;
 use serde_json::{Map, json};
 use skep::{
-    Swarm, SwarmBuilder,
-    api::{ConfigSection, Keypair, Multiaddr, error::chain, multiaddr::Protocol},
+    Swarm,
+    api::{Multiaddr, error::chain, metrics::Sink, multiaddr::Protocol},
 };
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use skep_stacks::{Recipe, StackError};
+use std::{net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::io::AsyncReadExt;
+
+/// What a peer serves beside the interop protocols. The operation `identify` asks; that the node asks too would be one
+/// question too many for js-libp2p.
+const OPTIONS: &str = r#"
+[stack]
+protocols = ["ping", "identify"]
+
+[protocol.identify]
+ask = false
+"#;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +44,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Build(#[from] skep::swarm::BuildError),
     #[error(transparent)]
-    Config(#[from] skep::api::ConfigErrors),
+    Stack(#[from] StackError),
     #[error("{0}")]
     Wrong(String),
 }
@@ -44,17 +55,15 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(line) => return usage(&line),
     };
-    if (args.transport.as_str(), args.security.as_str(), args.muxer.as_str()) != ("tcp", "noise", "yamux") {
-        return usage("this peer has tcp, noise and yamux");
-    }
-    if args.psk_file.is_some() {
-        return usage("this peer has no private networks yet");
-    }
+    let recipe = match Recipe::new(args.stack.clone(), OPTIONS) {
+        Ok(recipe) => recipe,
+        Err(e) => return usage(&chain(&e)),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return usage(&format!("no runtime: {e}")),
     };
-    let status = runtime.block_on(run(&args));
+    let status = runtime.block_on(run(&args, &recipe));
     // The thread that reads standard input may still wait: it is not joined.
     runtime.shutdown_background();
     status
@@ -65,9 +74,9 @@ fn usage(line: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-async fn run(args: &Args) -> ExitCode {
+async fn run(args: &Args, recipe: &Recipe) -> ExitCode {
     if args.target.is_none() {
-        return match listen(args).await {
+        return match listen(args, recipe).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
                 eprintln!("{}", chain(&e));
@@ -75,7 +84,7 @@ async fn run(args: &Args) -> ExitCode {
             }
         };
     }
-    let (mut line, ok) = match tokio::time::timeout(args.timeout, dial(args)).await {
+    let (mut line, ok) = match tokio::time::timeout(args.timeout, dial(args, recipe)).await {
         Ok(Ok(line)) => (line, true),
         Ok(Err(e)) => (Map::from_iter([("error".to_string(), json!(chain(&e)))]), false),
         Err(_) => (
@@ -90,34 +99,21 @@ async fn run(args: &Args) -> ExitCode {
 }
 
 /// A node with what the flags name and nothing else.
-fn node() -> Result<Swarm, Failure> {
-    let builder = SwarmBuilder::new(Keypair::generate_ed25519());
-    let cx = builder.build_cx().clone();
-    let section = |path: &str| ConfigSection::empty(path);
-    // The operation `identify` asks; that the node asks too would be one question too many for js-libp2p.
-    let table = Map::from_iter([("ask".to_string(), json!(false))]);
-    let identify = ConfigSection::from_table("protocol.identify", table);
-    let swarm = builder
-        .transport("tcp", (skep::transport_tcp::PLUGIN.build)(&section("transport.tcp"), &cx)?)
-        .security("noise", (skep::security_noise::PLUGIN.build)(&section("security.noise"), &cx)?)
-        .muxer("yamux", (skep::muxer_yamux::PLUGIN.build)(&section("muxer.yamux"), &cx)?)
-        .protocol("ping", (skep::protocols::ping::PLUGIN.build)(&section("protocol.ping"), &cx)?)
-        .protocol("identify", (skep::protocols::identify::PLUGIN.build)(&identify, &cx)?)
-        .protocol("interop", Arc::new(serve::Interop))
-        .build()?;
-    Ok(swarm)
+fn node(recipe: &Recipe) -> Result<Swarm, Failure> {
+    Ok(recipe.builder(Sink::default())?.protocol("interop", Arc::new(serve::Interop)).build()?)
 }
 
-async fn dial(args: &Args) -> Result<Map<String, serde_json::Value>, Failure> {
-    let swarm = node()?;
+async fn dial(args: &Args, recipe: &Recipe) -> Result<Map<String, serde_json::Value>, Failure> {
+    let swarm = node(recipe)?;
     let result = dial::run(&swarm, args).await;
     swarm.shutdown(Duration::from_secs(2)).await;
     result
 }
 
-async fn listen(args: &Args) -> Result<(), Failure> {
-    let swarm = node()?;
-    let addr: Multiaddr = args.listen.as_deref().unwrap_or("/ip4/127.0.0.1/tcp/0").parse()?;
+async fn listen(args: &Args, recipe: &Recipe) -> Result<(), Failure> {
+    let swarm = node(recipe)?;
+    let anywhere = recipe.spec().listen_addr(Ipv4Addr::LOCALHOST.into());
+    let addr: Multiaddr = args.listen.as_deref().unwrap_or(&anywhere).parse()?;
     for addr in swarm.listen(&addr).await?.into_iter().take(1) {
         println!("LISTEN {}", addr.with(Protocol::P2p(swarm.peer_id())));
     }

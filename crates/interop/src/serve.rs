@@ -36,6 +36,11 @@ impl ProtocolHandler for Interop {
                 pattern::write(&mut stream, count)
                     .await
                     .map_err(|e| ProtocolError::new(ProtocolErrorKind::Io, "while sending").with_source(e))?;
+                stream.shutdown().await?;
+                // To go before the dialler has ended its side would tell it, over QUIC, that nobody reads: some take
+                // that for the end of what they are sent, too.
+                drain(&mut stream).await?;
+                return Ok(());
             }
             _ => {
                 stream.read_u8().await?;

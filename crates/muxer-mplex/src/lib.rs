@@ -1,1 +1,16 @@
-//! The mplex stream multiplexer of skep, for old peers.
+#![doc = include_str!("../README.md")]
+
+mod accepted;
+mod config;
+mod conn;
+mod driver;
+mod farewell;
+mod link;
+mod mux;
+mod shared;
+mod state;
+mod stream;
+mod streams;
+
+pub use config::Config;
+pub use mux::PLUGIN;

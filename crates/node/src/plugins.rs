@@ -2,9 +2,15 @@
 
 skep_swarm::plugins! {
     skep_transport_tcp::PLUGIN,
+    skep_transport_quic::PLUGIN,
+    skep_transport_websocket::PLUGIN,
     skep_transport_memory::PLUGIN,
+    skep_protector_psk::PLUGIN,
     skep_security_noise::PLUGIN,
+    skep_security_tls::PLUGIN,
+    skep_security_plaintext::PLUGIN,
     skep_muxer_yamux::PLUGIN,
+    skep_muxer_mplex::PLUGIN,
     skep_policies::gate::ip_filter::PLUGIN,
     skep_policies::gate::prefix_limit::PLUGIN,
     skep_policies::gate::rate_limit::PLUGIN,
@@ -28,4 +34,9 @@ skep_swarm::plugins! {
     skep_policies::service::health::PLUGIN,
     skep_protocols::ping::PLUGIN,
     skep_protocols::identify::PLUGIN,
+    skep_protocols::perf::PLUGIN,
+    skep_decorators::metrics::PLUGIN,
+    skep_decorators::throttle::PLUGIN,
+    skep_decorators::chaos::PLUGIN,
+    skep_decorators::capture::PLUGIN,
 }

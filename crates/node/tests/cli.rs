@@ -54,7 +54,10 @@ fn run_prints_the_layers_with_their_crates_and_what_to_dial() {
     let peer = lines[2].strip_prefix("peer id   ").unwrap().to_string();
     assert!(peer.starts_with("12D3KooW"), "{peer}");
     let layers = [
+        "  transport  quic         skep-transport-quic",
         "  transport  tcp          skep-transport-tcp",
+        "  transport  websocket    skep-transport-websocket",
+        "  security   tls          skep-security-tls",
         "  security   noise        skep-security-noise",
         "  muxer      yamux        skep-muxer-yamux",
         "  gate       ip_filter    skep-policies",
@@ -70,9 +73,14 @@ fn run_prints_the_layers_with_their_crates_and_what_to_dial() {
         "  service    health       skep-policies",
     ];
     assert_eq!(lines[4], "layers");
-    assert_eq!(lines[5..19], layers);
-    assert_eq!(lines[20], "listening on");
-    assert!(lines[21].starts_with("  /ip4/127.0.0.1/tcp/") && lines[21].ends_with(&format!("/p2p/{peer}")));
+    // Which of the two comes first is the processor's business.
+    let mut shown = lines[5..22].to_vec();
+    shown[3..5].sort_by_key(|line| line.contains("noise"));
+    assert_eq!(shown, layers);
+    assert_eq!(lines[23], "listening on");
+    assert!(lines[24].starts_with("  /ip4/127.0.0.1/tcp/") && lines[24].ends_with(&format!("/p2p/{peer}")));
+    assert!(lines[25].starts_with("  /ip4/127.0.0.1/udp/"), "{}", lines[25]);
+    assert!(lines[25].ends_with(&format!("/quic-v1/p2p/{peer}")), "{}", lines[25]);
     assert!(!lines.iter().any(|line| line.contains('\u{1b}')), "colours are for terminals");
 }
 
@@ -96,7 +104,7 @@ fn run_as_json_prints_one_object_a_line() {
     let node = Node::start(&["run", "--json"]);
     let running: Value = serde_json::from_str(&node.line()).unwrap();
     assert_eq!(running["event"], "running");
-    assert_eq!(running["layers"].as_array().unwrap().len(), 14);
+    assert_eq!(running["layers"].as_array().unwrap().len(), 17);
     let address = running["addresses"][0].as_str().unwrap();
     assert!(address.ends_with(running["peer_id"].as_str().unwrap()));
     node.signal("TERM");
@@ -127,7 +135,7 @@ fn two_processes_ping_and_dial() {
     let lines: Vec<_> = text(&dial.stdout).lines().collect();
     assert!(lines[0].starts_with(&format!("connected to {peer} in ")));
     assert_eq!(lines[1], format!("  remote    {transport}"));
-    assert_eq!(lines[3], "  security  noise");
+    assert!(["  security  tls", "  security  noise"].contains(&lines[3]), "{}", lines[3]);
     assert_eq!(lines[4], "  muxer     yamux (agreed within the handshake)");
     assert_eq!(lines[5], concat!("  agent     skep/", env!("CARGO_PKG_VERSION")));
 
@@ -154,7 +162,8 @@ fn a_failed_dial_says_where_why_and_what_to_do() {
         "{}",
         lines[2]
     );
-    assert_eq!(lines[3], "     security · noise · wrong_peer");
+    let step = lines[3].replace("tls", "noise");
+    assert_eq!(step, "     security · noise · wrong_peer");
     assert_eq!(lines[4], format!("     another peer answered: expected {other}, found {peer}"));
     assert!(lines[5].starts_with("     → the address is stale"));
 

@@ -17,8 +17,13 @@ fn explain_draws_what_became_of_each_address() {
     let node = Node::start(&["run"]);
     let address = node.address();
     let (transport, peer) = address.split_once("/p2p/").unwrap();
-    let dial =
-        output(&["dial", &address, "/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/udp/1/quic-v1", "--explain"]);
+    let dial = output(&[
+        "dial",
+        &address,
+        "/ip4/127.0.0.1/tcp/1",
+        "/ip4/127.0.0.1/udp/1/webrtc-direct",
+        "--explain",
+    ]);
     assert_eq!(dial.status.code(), Some(0), "{}", text(&dial.stderr));
     let shown = text(&dial.stdout);
     let (_, tree) = shown.split_once("\naddresses\n").unwrap();

@@ -48,16 +48,37 @@ fn paths_named_in_the_documents_exist() {
     assert!(text.lines().count() <= 200, "ARCHITECTURE.md has more than 200 lines");
 }
 
+fn manifest(folder: PathBuf) -> toml::Table {
+    fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap()
+}
+
+/// The crates of the workspace that depend on a crate, not counting their tests.
+fn users(of: &str) -> Vec<String> {
+    let folders = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let users = folders.filter(|folder| {
+        manifest(folder.clone())["dependencies"].as_table().unwrap().keys().any(|name| name == of)
+    });
+    users.map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
 #[test]
-fn every_dependency_has_its_reason() {
-    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+fn every_dependency_has_its_reason_and_its_users() {
+    let manifest = manifest(root());
     let reasons = fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
+    let words = |cell: Option<&str>| -> Vec<String> {
+        cell.unwrap_or_default().split(',').map(|word| word.trim().to_owned()).collect()
+    };
     for name in manifest["workspace"]["dependencies"].as_table().unwrap().keys() {
-        let own = name == "skep" || name.starts_with("skep-");
-        let named = reasons.lines().any(|line| {
-            line.split('|').nth(1).is_some_and(|cell| cell.split(',').any(|word| word.trim() == name))
-        });
-        assert!(own || named, "docs/dependencies.md does not say why {name} is there");
+        if name == "skep" || name.starts_with("skep-") {
+            continue;
+        }
+        let row = reasons.lines().find(|line| words(line.split('|').nth(1)).contains(name));
+        let row = row.unwrap_or_else(|| panic!("docs/dependencies.md does not say why {name} is there"));
+        let named = words(row.split('|').nth(2));
+        for user in users(name) {
+            let known = named.contains(&user) || ["all", "most"].contains(&named[0].as_str());
+            assert!(known, "docs/dependencies.md does not say that {user} uses {name}");
+        }
     }
 }
 

@@ -175,7 +175,9 @@ impl ProtocolHandler for Identify {
             session.set_peer_info(info);
             return within(limit, async { Ok(stream.shutdown().await?) }).await;
         }
-        within(limit, exchange::send(&mut *stream, self.about_us(&*session))).await
+        within(limit, exchange::send(&mut *stream, self.about_us(&*session))).await?;
+        exchange::linger(&mut *stream).await;
+        Ok(())
     }
 
     async fn connected(&self, session: Arc<dyn Session>) {

@@ -7,7 +7,7 @@ use skep_api::{
     ConfigSection, PluginConfig,
     config::{DurationText, NoConfig, ValueOrigin},
 };
-use skep_protocols::identify;
+use skep_protocols::{identify, perf};
 use std::collections::BTreeMap;
 
 const VALID: &str = include_str!("../testdata/valid.toml");
@@ -37,17 +37,23 @@ fn valid_tables_are_read() {
     };
     assert_eq!(config, expected);
     section(VALID, "ping").decode::<NoConfig>().unwrap();
+    let config: perf::Config = section(VALID, "perf").decode().unwrap();
+    let expected = perf::Config { max_bytes: 1_000_000, max_streams_per_peer: 1, max_streams: 8 };
+    assert_eq!(config, expected);
 }
 
 #[test]
 fn an_empty_table_is_the_default() {
     let config: identify::Config = ConfigSection::empty("protocol.identify").decode().unwrap();
     assert_eq!(config, identify::Config::default());
+    let config: perf::Config = ConfigSection::empty("protocol.perf").decode().unwrap();
+    assert_eq!(config, perf::Config::default());
 }
 
 #[test]
 fn a_table_is_read_by_the_file_of_its_name() {
     assert!(identify::PLUGIN.origin.config_file.ends_with("protocols/src/identify.rs"));
+    assert!(perf::PLUGIN.origin.config_file.ends_with("protocols/src/perf.rs"));
 }
 
 #[test]
@@ -75,5 +81,19 @@ fn messages_of_ping() {
         "1 problem in the configuration:\n  \
          1. protocol.ping.interval: unknown key [file skep.toml]\n    \
          this plugin has no keys"
+    );
+}
+
+#[test]
+fn messages_of_perf() {
+    assert_eq!(
+        refusal::<perf::Config>("perf"),
+        "3 problems in the configuration:\n  \
+         1. protocol.perf.max_byte: unknown key [file skep.toml]\n    \
+         did you mean `max_bytes`? keys here: max_bytes, max_streams, max_streams_per_peer\n  \
+         2. protocol.perf.max_bytes: 0 is out of range [file skep.toml]\n    \
+         allowed: 1 to 9223372036854775807\n  \
+         3. protocol.perf.max_streams: 4 is out of range [file skep.toml]\n    \
+         allowed: 5 to 10000"
     );
 }

@@ -7,3 +7,7 @@ mod ping {
 mod identify {
     skep_testkit::plugin_suite!(skep_protocols::identify::PLUGIN);
 }
+
+mod perf {
+    skep_testkit::plugin_suite!(skep_protocols::perf::PLUGIN);
+}

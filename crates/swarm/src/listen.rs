@@ -4,7 +4,7 @@ use crate::{
     dial::later,
     error::{Cause, ListenError},
     events::Event,
-    pipeline::inbound,
+    pipeline::inbound::{self, Listening},
     swarm::Inner,
 };
 use skep_api::{
@@ -75,10 +75,11 @@ impl Inner {
         let listener = transport.object.listen(addr).await.map_err(|e| fail(Cause::Transport(e)))?;
         let addrs = listener.local_addrs();
         let (id, name) = (self.new_id(), transport.name.clone());
+        let transport = Listening { name: name.clone(), muxed: transport.object.capabilities().muxed };
         let (stop, gone) = (self.tasks.cancelled().child_token(), CancellationToken::new());
         let run = Run {
             node: Arc::clone(self),
-            name: name.clone(),
+            transport,
             id,
             stop: stop.clone(),
             gone: gone.clone(),
@@ -170,7 +171,7 @@ fn is_wildcard(addr: &Multiaddr) -> bool {
 
 struct Run {
     node: Arc<Inner>,
-    name: String,
+    transport: Listening,
     id: u64,
     stop: CancellationToken,
     gone: CancellationToken,
@@ -193,7 +194,7 @@ impl Run {
         drop(listener);
         if let Some(error) = ended {
             let text = skep_api::error::chain(&error);
-            tracing::error!(listener = self.name, error = %text, "A listener has ended.");
+            tracing::error!(listener = self.transport.name, error = %text, "A listener has ended.");
             self.error = Some(Arc::new(error));
         }
     }
@@ -219,13 +220,13 @@ impl Run {
     }
 
     fn upgrade(&self, incoming: Box<dyn Incoming>, permit: crate::permits::Permit) {
-        let (node, name) = (Arc::clone(&self.node), self.name.clone());
+        let (node, transport) = (Arc::clone(&self.node), self.transport.clone());
         let remote = incoming.remote_addr().clone();
         self.node.tasks.spawn("inbound upgrade", async move {
-            let upgrade = inbound::accept(&node, incoming, permit, &name);
+            let upgrade = inbound::accept(&node, incoming, permit, &transport);
             let Some(upgraded) = node.tasks.cancelled().run_until_cancelled(upgrade).await else { return };
             let Err(error) = upgraded.and_then(|established| node.register(established)) else { return };
-            node.meters.inbound_failed(&name, &error);
+            node.meters.inbound_failed(&transport.name, &error);
             let text = skep_api::error::chain(&error);
             tracing::debug!(%remote, error = %text, "An inbound connection failed.");
             node.emit(&Event::InboundFailed { remote, error: Arc::new(error) });

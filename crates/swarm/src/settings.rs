@@ -70,6 +70,10 @@ pub struct Settings {
     /// Whether tags and protections are kept in the peer store, for the next start; not those that decay.
     #[schemars(extend("reload" = "restart"))]
     pub persist_tags: bool,
+    /// Whether `[stack] security` may have a protocol that neither hides what is said nor proves who says it, such as
+    /// plaintext. For networks that exist for tests.
+    #[schemars(extend("reload" = "restart"))]
+    pub allow_insecure: bool,
 }
 
 impl Default for Settings {
@@ -92,6 +96,7 @@ impl Default for Settings {
             emergency_memory: SizeOrNever::NEVER,
             tag_grace: DurationOrNever::secs(60),
             persist_tags: false,
+            allow_insecure: false,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The layers of one node, as trait objects with the names they were asked for by.
 
 use skep_api::{
-    gate::Gate, muxer::Muxer, peerstore::PeerStore, protocol::ProtocolHandler, pruner::Pruner,
-    ranker::DialRanker, resolver::Resolver, resources::ResourceManager, security::Upgrader,
-    selector::ConnectionSelector, service::Service, transport::Transport,
+    decorator::Decorator, gate::Gate, muxer::Muxer, peerstore::PeerStore, protector::Protector,
+    protocol::ProtocolHandler, pruner::Pruner, ranker::DialRanker, resolver::Resolver,
+    resources::ResourceManager, security::Upgrader, selector::ConnectionSelector, service::Service,
+    transport::Transport,
 };
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ impl<T: ?Sized> Named<T> {
 pub struct Stack {
     /// Asked in order which serves an address.
     pub transports: Vec<Named<dyn Transport>>,
+    /// Keeps raw links within a private network; open to all without one.
+    pub protector: Option<Named<dyn Protector>>,
     /// Proposed in order.
     pub security: Vec<Named<dyn Upgrader>>,
     /// Proposed in order.
@@ -61,4 +64,6 @@ pub struct Stack {
     pub services: Vec<Named<dyn Service>>,
     /// Names of gates whose denials are counted and have no effect.
     pub shadow_gates: Vec<String>,
+    /// What goes around plugins of other layers, which are decorated already.
+    pub decorators: Vec<Named<dyn Decorator>>,
 }

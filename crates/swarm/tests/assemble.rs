@@ -34,6 +34,9 @@ fn the_layers_come_out_in_the_order_of_the_profile() {
     assert_eq!(assembly.settings.max_connections, 192);
     assert_eq!(assembly.listen, ["/ip4/127.0.0.1/tcp/0".parse().unwrap()]);
     assert!(assembly.identity.generate);
+    let left_out =
+        "/ip4/127.0.0.1/udp/0/quic-v1 of the profile default is left out: no transport here serves it";
+    assert_eq!(assembly.notes, [left_out]);
 }
 
 #[test]
@@ -49,6 +52,9 @@ fn the_order_of_registration_changes_nothing() {
         .add(fakes::store::PLUGIN)
         .add(fakes::ping::PLUGIN)
         .add(fakes::noise::PLUGIN)
+        .add(fakes::quic::PLUGIN)
+        .add(fakes::tls::PLUGIN)
+        .add(fakes::renamed(fakes::tcp::PLUGIN, "websocket"))
         .add(fakes::smart::PLUGIN)
         .add(fakes::dns::PLUGIN)
         .add(fakes::health::PLUGIN)
@@ -85,7 +91,7 @@ max_connections = "many"
         mistakes(&sources),
         r#"10 problems in the configuration:
   1. colour: unknown table or key [file node.toml:2]
-    known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service
+    known here: listen, identity, stack, swarm, dial, retry, transport, protector, security, muxer, gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service, decorator
   2. listen[1]: "/ip4/999.0.0.1/tcp/1" is not an address: failed to parse: invalid IPv4 address syntax [file node.toml:1]
     an address is such as "/ip4/0.0.0.0/tcp/4001" or "/ip6/::/tcp/4001"
   3. stack.transports[1]: "tcp" is in the list twice [file node.toml:5]
@@ -114,7 +120,7 @@ fn one_mistake_is_one_error() {
         (
             "[stack]\ngate = [\"ip_filter\"]",
             "stack.gate: unknown key [file node.toml:2]\n    \
-             did you mean `gates`? keys here: transports, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, resources, protocols, services, shadow_gates",
+             did you mean `gates`? keys here: transports, protector, security, muxers, gates, pruner, resolver, ranker, peerstore, selector, resources, protocols, services, decorators, shadow_gates",
         ),
         (
             "[stack]\nresolver = [\"dns\"]",
@@ -149,8 +155,8 @@ fn one_mistake_is_one_error() {
         (
             "[transports.tcp]\nnodelay = true",
             "transports: unknown table or key [file node.toml:1]\n    \
-             did you mean `stack.transports`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, \
-             gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service",
+             did you mean `stack.transports`? known here: listen, identity, stack, swarm, dial, retry, transport, protector, security, muxer, \
+             gate, pruner, resolver, ranker, peerstore, selector, resources, protocol, service, decorator",
         ),
         (
             "listen = \"/ip4/127.0.0.1/tcp/0\"",
@@ -202,7 +208,7 @@ fn rules_across_plugins() {
         (
             "listen = [\"/memory/7\"]",
             "listen: no transport serves \"/memory/7\" [file node.toml:1]\n    \
-             transports in [stack]: tcp; add one that serves it, or remove the address",
+             transports in [stack]: quic, tcp, websocket; add one that serves it, or remove the address",
         ),
         (
             "[stack]\npeerstore = \"none\"\n[swarm]\npersist_tags = true",
@@ -327,11 +333,11 @@ fn a_plugin_that_is_not_linked_is_an_error_and_not_a_node_without_it() {
     let registry = skep_swarm::registry::Registry::builder().add(fakes::tcp::PLUGIN).build().unwrap();
     let errors = Profile::load(&Sources::new()).unwrap().check(&registry, None).unwrap_err();
     let first = errors.iter().next().unwrap();
-    assert_eq!(errors.iter().count(), 13);
+    assert_eq!(errors.iter().count(), 16);
     assert_eq!(
         first.to_string(),
-        "stack.security[0]: unknown security \"noise\" [built-in profile default]\n    \
-         linked here: none; to link another, add it to `plugins!` in the binary"
+        "stack.transports[0]: unknown transport \"quic\" [built-in profile default]\n    \
+         linked here: tcp; to link another, add it to `plugins!` in the binary"
     );
 }
 

@@ -34,7 +34,8 @@ listen = ["/ip4/127.0.0.1/tcp/0"] [built-in profile default] listen.rs: Addresse
 identity.key_file = - [default] identity.rs: File of the private key; a relative path starts at the working directory. Without it the key, and with it the peer id, is new at every start.
 identity.generate = true [built-in profile default] identity.rs: Whether a key is made when there is none; with `key_file` it is written there. Default true.
 stack.transports = ["tcp","tcp/lan"] [file node.toml:2] references.rs: Plugins of layer transport, in order.
-stack.security = ["noise"] [built-in profile default] references.rs: Plugins of layer security, in order.
+stack.protector = "none" [default] references.rs: The plugin of layer protector, or "none".
+stack.security = ["tls","noise"] [built-in profile default] references.rs: Plugins of layer security, in order.
 stack.muxers = ["yamux"] [built-in profile default] references.rs: Plugins of layer muxer, in order.
 stack.gates = ["ip_filter"] [built-in profile default] references.rs: Plugins of layer gate, in order.
 stack.pruner = "watermark" [built-in profile default] references.rs: The plugin of layer pruner, or "none".
@@ -45,6 +46,7 @@ stack.selector = "best" [built-in profile default] references.rs: The plugin of 
 stack.resources = "scoped" [built-in profile default] references.rs: The plugin of layer resources, or "none".
 stack.protocols = ["ping","identify"] [built-in profile default] references.rs: Plugins of layer protocol, in order.
 stack.services = ["reconnect","health"] [built-in profile default] references.rs: Plugins of layer service, in order.
+stack.decorators = {} [default] references.rs: What goes around which plugin: for each layer and plugin, decorators with the outermost first.
 stack.shadow_gates = [] [default] references.rs: Gates of `gates` that are asked and counted only: their denials have no effect.
 transport."tcp/lan".nodelay = false [file node.toml:4] lower.rs: Off costs latency.
 transport."tcp/lan".backlog = 1024 [default] lower.rs: Connections that wait, 1 to 65535.
@@ -85,14 +87,16 @@ fn the_schema_has_a_table_for_every_plugin() {
         at("/properties/transport/patternProperties"),
         json!({
             "^memory/[A-Za-z0-9_-]+$": { "$ref": "#/$defs/transport.memory" },
+            "^quic/[A-Za-z0-9_-]+$": { "$ref": "#/$defs/transport.quic" },
             "^tcp/[A-Za-z0-9_-]+$": { "$ref": "#/$defs/transport.tcp" },
+            "^websocket/[A-Za-z0-9_-]+$": { "$ref": "#/$defs/transport.websocket" },
         })
     );
     assert_eq!(at("/$defs/transport.tcp/properties/nodelay/type"), json!("boolean"));
     assert_eq!(at("/$defs/transport.tcp/additionalProperties"), json!(false));
     assert_eq!(
         at("/properties/stack/properties/transports/items/pattern"),
-        json!("^(memory|tcp)(/[A-Za-z0-9_-]+)?$")
+        json!("^(memory|quic|tcp|websocket)(/[A-Za-z0-9_-]+)?$")
     );
     assert_eq!(
         at("/properties/stack/properties/pruner/pattern"),

@@ -44,7 +44,7 @@ fn every_built_in_profile_is_sound() {
 #[test]
 fn the_default_profile_listens_on_loopback_only() {
     let (listen, origin) = effective(&Sources::new(), "listen");
-    assert_eq!(listen, r#"["/ip4/127.0.0.1/tcp/0"]"#);
+    assert_eq!(listen, r#"["/ip4/127.0.0.1/tcp/0","/ip4/127.0.0.1/udp/0/quic-v1"]"#);
     assert_eq!(origin, "built-in profile default");
 }
 
@@ -72,7 +72,7 @@ fn a_list_of_a_later_layer_replaces_the_whole_list() {
     let sources = Sources::new().text("node.toml", "[stack]\nprotocols = [\"ping\"]\ngates = []");
     assert_eq!(effective(&sources, "stack.protocols").0, r#"["ping"]"#);
     assert_eq!(effective(&sources, "stack.gates").0, "[]");
-    assert_eq!(effective(&sources, "stack.transports").0, r#"["tcp"]"#);
+    assert_eq!(effective(&sources, "stack.transports").0, r#"["quic","tcp","websocket"]"#);
 }
 
 #[test]
@@ -148,12 +148,12 @@ fn a_variable_that_matches_nothing_is_an_error() {
         mistakes(&sources),
         "3 problems in the configuration:\n  \
          1. swarm_max_connections: unknown table or key [environment variable SKEP_SWARM_MAX_CONNECTIONS]\n    \
-         did you mean `swarm`? known here: listen, identity, stack, swarm, dial, retry, transport, security, muxer, gate, pruner, \
-         resolver, ranker, peerstore, selector, resources, protocol, service; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
+         did you mean `swarm`? known here: listen, identity, stack, swarm, dial, retry, transport, protector, security, muxer, gate, pruner, \
+         resolver, ranker, peerstore, selector, resources, protocol, service, decorator; a variable is SKEP_<TABLE>__<KEY>, with two underscores between names\n  \
          2. transport.tpc: unknown transport \"tpc\" [environment variable SKEP_TRANSPORT__TPC__NODELAY]\n    \
-         did you mean `tcp`? linked here: memory, tcp; to link another, add it to `plugins!` in the binary\n  \
+         did you mean `tcp`? linked here: memory, quic, tcp, websocket; to link another, add it to `plugins!` in the binary\n  \
          3. swarm.max_connection: unknown key [environment variable SKEP_SWARM__MAX_CONNECTION]\n    \
-         did you mean `max_connections`? keys here: close_timeout, dead_after, emergency_memory, idle_timeout, \
+         did you mean `max_connections`? keys here: allow_insecure, close_timeout, dead_after, emergency_memory, idle_timeout, \
          max_connections, max_connections_per_peer, max_inbound_streams, max_inbound_streams_total, max_outbound_streams, \
          max_outbound_streams_total, max_pending_inbound, outbound_reserve, persist_tags, protected_reserve, \
          stream_timeout, tag_grace, upgrade_timeout"

@@ -30,9 +30,11 @@ fn the_list_of_a_binary_names_its_plugins() {
 fn what_is_linked_is_found_sorted_and_more_than_expected_is_fine() {
     let registry = Registry::from_inventory(&plugins::expected()).unwrap();
     let expected = [
+        "decorator.ribbon",
         "gate.ip_filter",
         "muxer.yamux",
         "peerstore.memory",
+        "protector.psk",
         "protocol.identify",
         "protocol.ping",
         "pruner.watermark",
@@ -40,14 +42,18 @@ fn what_is_linked_is_found_sorted_and_more_than_expected_is_fine() {
         "resolver.dns",
         "resources.scoped",
         "security.noise",
+        "security.plaintext",
+        "security.slow_tls",
+        "security.tls",
         "selector.best",
         "service.health",
         "service.reconnect",
         "transport.memory",
+        "transport.quic",
         "transport.tcp",
     ];
     assert_eq!(ids(registry.plugins()), expected);
-    assert_eq!(registry.names("transport"), ["memory", "tcp"]);
+    assert_eq!(registry.names("transport"), ["memory", "quic", "tcp"]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Outbound connections.
 
-use crate::{Kind, Options, Ports, endpoint::Endpoint, error, socket};
+use crate::{Kind, Options, Ports, endpoint, error, socket};
 use skep_api::{
     Multiaddr,
     transport::{TransportError, TransportErrorKind},
 };
+use skep_ip_endpoint::{Endpoint, source_for};
 use std::{io, net::SocketAddr};
 use tokio::{net::TcpStream, time};
 
@@ -27,37 +28,22 @@ pub struct Dialed {
 /// # Cancellation
 /// Dropping the future closes the socket.
 pub async fn dial(
-    endpoint: &Endpoint,
+    to: &Endpoint,
     addr: &Multiaddr,
     kind: Kind,
     options: &Options,
     ports: &Ports,
 ) -> Result<Dialed, TransportError> {
-    let target = destination(endpoint).map_err(|e| error::connection(addr, e))?;
+    let target = to.to_destination().map_err(|e| error::connection(addr, e))?;
     let limit = options.connect_timeout;
     match time::timeout(limit.0, connect_from_best_port(target, kind, options, ports)).await {
-        Ok(Ok(Connected { stream, local })) => Ok(Dialed { stream, local: local.into() }),
+        Ok(Ok(Connected { stream, local })) => Ok(Dialed { stream, local: endpoint(local) }),
         Ok(Err(e)) => Err(error::connection(addr, e)),
         Err(elapsed) => {
             let detail = format!("{addr}: no connection within {limit} (`connect_timeout`)");
             Err(TransportError::new(TransportErrorKind::TimedOut, detail).with_source(elapsed))
         }
     }
-}
-
-/// The socket address to connect to.
-///
-/// Systems disagree on what connecting to a wildcard or to port 0 means, and Linux takes `0.0.0.0` for this very
-/// host, past any filter for loopback addresses. Here it is `AddrNotAvailable`, as POSIX has it.
-fn destination(endpoint: &Endpoint) -> io::Result<SocketAddr> {
-    let not_available = |problem| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, problem));
-    if endpoint.ip.is_unspecified() {
-        return not_available("a wildcard address is for listening and cannot be dialled");
-    }
-    if endpoint.port == 0 {
-        return not_available("port 0 is for listening and cannot be dialled");
-    }
-    endpoint.to_socket_addr()
 }
 
 /// Connects from a listening port where that is wanted and possible, else from a port that the system picks.
@@ -67,8 +53,9 @@ async fn connect_from_best_port(
     options: &Options,
     ports: &Ports,
 ) -> io::Result<Connected> {
-    let source = if options.port_reuse { ports.source_for(kind, target) } else { None };
-    if let Some(source) = source {
+    // Where the system sees no route it is left to say so when it connects.
+    let source = if options.port_reuse { source_for(target).ok() } else { None };
+    if let Some(source) = source.and_then(|source| ports.dial_from(kind, source.ip())) {
         match connect(Some(source), target, options).await {
             Ok(connected) if !connected.to_itself(target) => return Ok(connected),
             Err(e) if !is_conflict(&e) => return Err(e),
@@ -124,7 +111,7 @@ mod tests {
 
     async fn dialed(options: &Options) -> (TcpStream, tokio::net::TcpListener) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::from(listener.local_addr().unwrap());
+        let endpoint = endpoint(listener.local_addr().unwrap());
         let addr = endpoint.to_multiaddr();
         let dialed = dial(&endpoint, &addr, Kind::Stream, options, &Ports::default()).await.unwrap();
         (dialed.stream, listener)

@@ -3,9 +3,7 @@
 mod accepted;
 mod alarm;
 mod dial;
-mod endpoint;
 mod error;
-mod interfaces;
 mod judge;
 mod kind;
 mod lanes;
@@ -19,9 +17,16 @@ mod wakers;
 
 pub use accepted::Accepted;
 pub use dial::{Dialed, dial};
-pub use endpoint::Endpoint;
 pub use error::{binding, closed, connection};
 pub use kind::Kind;
 pub use listener::PortListener;
 pub use options::Options;
 pub use ports::Ports;
+pub use skep_ip_endpoint::{Carrier, Endpoint};
+use std::net::SocketAddr;
+
+/// The endpoint of a TCP socket.
+#[must_use]
+pub fn endpoint(socket: SocketAddr) -> Endpoint {
+    Endpoint::new(Carrier::Tcp, socket)
+}

@@ -2,30 +2,18 @@
 
 use crate::{
     accepted::Accepted,
-    endpoint::Endpoint,
-    interfaces,
     kind::Kind,
     ports::{Ports, Slot},
 };
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
+use skep_ip_endpoint::{Bound, Endpoint};
+use std::{future::poll_fn, io, sync::Arc};
 
 /// A transport's share of a bound port. Dropping it leaves the other transports on the port; the last one to be
 /// dropped frees the address.
 #[derive(Debug)]
 pub struct PortListener {
     slot: Slot,
-    endpoint: Endpoint,
-    expansion: Expansion,
-}
-
-/// The addresses that a listener can be dialled on.
-#[derive(Debug)]
-enum Expansion {
-    /// The one it is bound to.
-    Bound,
-    /// Those of all interfaces. They are asked for again each time, for interfaces come and go; the addresses
-    /// kept here, of the time of the bind, stand in when the system gives none.
-    Wildcard { socket: SocketAddr, at_bind: Vec<Endpoint> },
+    bound: Bound,
 }
 
 impl PortListener {
@@ -40,29 +28,20 @@ impl PortListener {
         options: &crate::Options,
     ) -> io::Result<Self> {
         let slot = ports.take(endpoint, kind, options)?;
-        let bound = slot.bound();
-        let expansion = if bound.ip().is_unspecified() {
-            Expansion::Wildcard { socket: bound, at_bind: expand(bound)? }
-        } else {
-            Expansion::Bound
-        };
-        // The zone stays as the caller wrote it, by name.
-        Ok(Self { slot, endpoint: endpoint.with_port(bound.port()), expansion })
+        let bound = Bound::new(endpoint, slot.bound())?;
+        Ok(Self { slot, bound })
     }
 
     /// The endpoints that can be dialled, port resolved and wildcard expanded.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        match &self.expansion {
-            Expansion::Bound => vec![self.endpoint.clone()],
-            Expansion::Wildcard { socket, at_bind } => expand(*socket).unwrap_or_else(|_| at_bind.clone()),
-        }
+        self.bound.endpoints()
     }
 
     /// The endpoint that was bound, port resolved.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        self.bound.endpoint()
     }
 
     /// The next connection of this listener's kind. Cancel-safe.
@@ -72,9 +51,4 @@ impl PortListener {
     pub async fn accept(&mut self) -> io::Result<Accepted> {
         poll_fn(|cx| self.slot.poll_accept(cx)).await
     }
-}
-
-fn expand(wildcard: SocketAddr) -> io::Result<Vec<Endpoint>> {
-    let ips = interfaces::addresses(wildcard.is_ipv6())?;
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, wildcard.port()).into()).collect())
 }

@@ -1,6 +1,7 @@
 //! The TCP ports of a node.
 
-use crate::{Options, accepted::Accepted, endpoint::Endpoint, kind::Kind, shared::Shared, socket};
+use crate::{Options, accepted::Accepted, kind::Kind, shared::Shared, socket};
+use skep_ip_endpoint::{Endpoint, can_dial_from};
 use std::{
     collections::BTreeMap,
     io,
@@ -53,28 +54,19 @@ impl Ports {
         shared.map(|_| slot)
     }
 
-    /// An address to bind before a transport of this kind dials `target`: that of its listener of the same family from
-    /// which `target` can be reached. A listener on a loopback address serves loopback targets only, and the other way
-    /// round; a wildcard serves both.
-    pub(crate) fn source_for(&self, kind: Kind, target: SocketAddr) -> Option<SocketAddr> {
-        let fits = |bound: &SocketAddr| {
-            bound.is_ipv4() == target.is_ipv4()
-                && !is_link_local(bound.ip())
-                && (bound.ip().is_unspecified() || bound.ip().is_loopback() == target.ip().is_loopback())
-        };
+    /// An address to bind before a transport of this kind dials what the system reaches from `source`: that of its listener
+    /// there, if it has one.
+    pub(crate) fn dial_from(&self, kind: Kind, source: IpAddr) -> Option<SocketAddr> {
         let table = self.lock();
-        let found = table.iter().find(|(bound, port)| port.dialled_from.contains(&kind) && fits(bound));
+        let found = table
+            .iter()
+            .find(|(bound, port)| port.dialled_from.contains(&kind) && can_dial_from(**bound, source));
         found.map(|(bound, _)| *bound)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Port>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Binding a link-local address would tie the dial to one interface.
-fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 /// A kind's place on a port, given back when dropped.
@@ -121,24 +113,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_has_the_kind_family_and_reach_of_the_target() {
+    async fn a_port_is_dialled_from_by_its_kind_where_it_is_bound() {
         let ports = Arc::new(Ports::default());
         let bind = |addr: &str, kind, port_reuse| {
             let options = Options { port_reuse, ..Options::default() };
-            ports.take(&socket(addr).into(), kind, &options).unwrap()
+            ports.take(&crate::endpoint(socket(addr)), kind, &options).unwrap()
         };
-        let source = |target| ports.source_for(Kind::Stream, socket(target));
-        assert_eq!(source("192.0.2.1:1"), None);
+        let from = |source: &str| ports.dial_from(Kind::Stream, source.parse().unwrap());
+        assert_eq!(from("192.0.2.1"), None);
         let loopback = bind("127.0.0.1:0", Kind::Stream, true);
-        assert_eq!(source("192.0.2.1:1"), None);
-        assert_eq!(source("127.0.0.1:1"), Some(loopback.bound()));
-        assert_eq!(ports.source_for(Kind::Http, socket("127.0.0.1:1")), None);
-        assert_eq!(source("[::1]:1"), None);
+        assert_eq!(from("192.0.2.1"), None);
+        assert_eq!(from("127.0.0.1"), Some(loopback.bound()));
+        assert_eq!(ports.dial_from(Kind::Http, loopback.bound().ip()), None);
+        assert_eq!(from("::1"), None);
         let _not_shared = bind("0.0.0.0:0", Kind::Stream, false);
-        assert_eq!(source("192.0.2.1:1"), None);
+        assert_eq!(from("192.0.2.1"), None);
         let wildcard = bind("0.0.0.0:0", Kind::Stream, true);
-        assert_eq!(source("192.0.2.1:1"), Some(wildcard.bound()));
+        assert_eq!(from("192.0.2.1"), Some(wildcard.bound()));
         drop(loopback);
-        assert_eq!(source("127.0.0.1:1"), Some(wildcard.bound()));
+        assert_eq!(from("127.0.0.1"), Some(wildcard.bound()));
     }
 }

@@ -16,7 +16,7 @@ const HELLO: [(Kind, &[u8]); 3] = [
 ];
 
 fn bind(ports: &Arc<Ports>, addr: SocketAddr, kind: Kind) -> std::io::Result<PortListener> {
-    PortListener::bind(ports, &addr.into(), kind, &Options::default())
+    PortListener::bind(ports, &skep_tcp_port::endpoint(addr), kind, &Options::default())
 }
 
 /// Listeners of these kinds on one port.

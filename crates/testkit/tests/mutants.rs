@@ -4,7 +4,8 @@
 mod doubles;
 
 use doubles::{
-    bent, muxer, peerstore, plugin, policy, ranker, resources, security, selector, service, transport,
+    bent, muxer, peerstore, plain, plugin, policy, protector, ranker, resources, secured, security, selector,
+    service, transport,
 };
 use skep_testkit::{
     DuplexConfig, Property,
@@ -45,7 +46,7 @@ doubles! { transport_fails:
     transport_t3: transport::Fault::DroppedDialGoesOn => ["t3_a_dropped_dial_leaves_nothing_open"];
     transport_t4: transport::Fault::PortZeroIsReported => ["t4_port_zero_is_resolved"];
     transport_t5: transport::Fault::ErrorsHaveNoAddress => ["t5_a_failure_names_the_address"];
-    transport_t6: transport::Fault::PeerSuffixIsUnsupported => ["t6_a_peer_suffix_is_ignored"];
+    transport_t6: transport::Fault::PeerSuffixIsUnsupported => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
     transport_l1: transport::Fault::AcceptYieldsWithTheConnection => ["l1_accept_is_cancel_safe"];
     transport_l2: transport::Fault::AcceptEndsAfterDeadConnections
         => ["l2_a_dead_connection_does_not_end_the_listener"];
@@ -56,6 +57,20 @@ doubles! { transport_fails:
     transport_bytes: transport::Fault::AByteFarBehindIsChanged => ["bytes_arrive_as_they_were_sent"];
     transport_half_close: transport::Fault::ShutdownIsNotPassedOn => ["half_close_leaves_the_way_back_open"];
     transport_parallel: transport::Fault::MoreThanThirtyTwoAreLost => ["a_hundred_parallel_dials_arrive"];
+}
+
+fn secured_transport_fails(fault: secured::Fault, failing: &[&str]) {
+    let build = move || Arc::new(secured::Secure::new(fault)) as Arc<dyn skep_api::transport::Transport>;
+    let fixture = suite::transport::Fixture::in_memory(transport::memory(0), build);
+    expect(&suite::transport::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { secured_transport_fails:
+    a_right_secured_transport: secured::Fault::Nothing => [];
+    secured_t6_peer: secured::Fault::AnyPeerWillDo => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
+    secured_t6_listener: secured::Fault::TheListenerIsToldFirst
+        => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
+    secured_t6_verdict: secured::Fault::TheVerdictIsLost => ["t6_a_peer_suffix_is_ignored_by_raw_links_alone"];
 }
 
 fn security_fails(fault: security::Fault, failing: &[&str]) {
@@ -93,6 +108,67 @@ fn security_s6() {
     let properties = suite::security::properties();
     let s6 = properties.iter().find(|p| p.name == "s6_the_first_flush_ends_the_handshake").unwrap();
     assert!(s6.run(&fixture).is_err());
+}
+
+fn insecure_upgrader_fails(fault: plain::Fault, failing: &[&str]) {
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(plain::Plain { fault, key }));
+    expect(&suite::insecure_upgrader::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { insecure_upgrader_fails:
+    a_right_insecure_upgrader: plain::Fault::Nothing => [];
+    insecure_consent: plain::Fault::ConsentIsNotAskedFor => ["insecure_needs_consent"];
+    insecure_s2: plain::Fault::ExpectationIsDropped => ["s2_another_peer_fails_at_both_ends"];
+}
+
+/// An upgrade that proves who the peer is needs no consent, and does not claim to.
+#[test]
+fn a_secure_upgrader_is_not_insecure() {
+    let fault = security::Fault::Nothing;
+    let fixture = suite::security::Fixture::new(move |key| Arc::new(security::Masked { fault, key }));
+    let properties = suite::insecure_upgrader::properties();
+    let consent = properties.iter().find(|p| p.name == "insecure_needs_consent").unwrap();
+    assert!(consent.run(&fixture).is_err());
+}
+
+fn protector_fails(fault: protector::Fault, failing: &[&str]) {
+    let fixture = suite::protector::Fixture::new(protector::KEY, move |network| {
+        let key = match network {
+            suite::protector::Network::Ours => protector::KEY,
+            suite::protector::Network::Theirs => protector::OTHER_KEY,
+        };
+        Arc::new(protector::Veil { fault, key })
+    });
+    expect(&suite::protector::properties(), fixture, &format!("{fault:?}"), failing);
+}
+
+doubles! { protector_fails:
+    a_right_protector: protector::Fault::Nothing => [];
+    protector_p1_networks: protector::Fault::KeyIsNotUsed => ["p1_another_network_is_refused"];
+    protector_p1_junk: protector::Fault::NoncesOfOnesAreWaitedOn => ["p1_junk_is_refused"];
+    protector_p1_clear: protector::Fault::ClearPeersPass => ["p1_a_peer_in_clear_is_refused"];
+    protector_p1_mirror: protector::Fault::MirrorsPass => ["p1_a_mirror_is_refused"];
+    protector_p1_end: protector::Fault::EndWithinTheHeaderIsAnEnd
+        => ["p1_nothing_passes_before_the_peer_is_known"];
+    protector_p1_early: protector::Fault::HeaderIsPassedOnAsItComes
+        => ["p1_nothing_passes_before_the_peer_is_known", "p1_a_changed_opening_is_refused"];
+    protector_p1_changed: protector::Fault::HeaderIsHalfCompared => ["p1_a_changed_opening_is_refused"];
+    protector_p2_clear: protector::Fault::CipherIsOffAfterTheHeader
+        => ["p2_nothing_of_the_inside_is_on_the_wire", "p2_the_same_words_never_look_the_same"];
+    protector_p2_same: protector::Fault::NonceIsThatOfTheRole => ["p2_the_same_words_never_look_the_same"];
+    protector_p3_debug: protector::Fault::DebugShowsTheKey => ["p3_no_key_is_shown"];
+    protector_p3_errors: protector::Fault::ErrorsShowTheKey => ["p3_no_key_is_shown"];
+    protector_p3_fingerprint: protector::Fault::FingerprintShowsTheKey => ["p3_no_key_is_shown"];
+    protector_p4_waits: protector::Fault::DialerTakesASecond => ["p4_a_dialler_waits_for_nothing"];
+    protector_p4_sends: protector::Fault::DialerSendsItsNonceFirst
+        => ["p1_nothing_passes_before_the_peer_is_known", "p1_a_changed_opening_is_refused", "p4_a_dialler_waits_for_nothing", "p4_the_first_bytes_leave_together"];
+    protector_p4_alone: protector::Fault::NonceGoesAlone => ["p4_the_first_bytes_leave_together"];
+    protector_fingerprints: protector::Fault::AllNetworksLookTheSame => ["fingerprints_name_the_network"];
+    protector_half_close: protector::Fault::ShutdownIsNotPassedOn
+        => ["the_end_of_one_direction_arrives_as_such"];
+    protector_dropped: protector::Fault::ListenerRunsInATask => ["dropping_protect_closes_the_link"];
+    protector_mebibyte: protector::Fault::AByteFarBehindIsChanged => ["a_mebibyte_goes_both_ways"];
+    protector_short: protector::Fault::OneByteReadsAreJunk => ["short_reads_and_writes_change_nothing"];
 }
 
 fn muxer_fails(fault: muxer::Fault, failing: &[&str]) {

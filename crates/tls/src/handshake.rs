@@ -5,11 +5,12 @@
 
 use crate::{
     error::handshake_error,
-    record::{HEADER_LEN, MAX_SEALED_LEN, Opener, Sealer},
+    record::{Opener, Sealer},
     secrets::Secrets,
+    wire::Wire,
 };
 use rustls::{
-    ClientConfig, Error, ServerConfig,
+    ClientConfig, CommonState, Error, HandshakeKind, ServerConfig,
     client::UnbufferedClientConnection,
     pki_types::ServerName,
     server::UnbufferedServerConnection,
@@ -19,15 +20,11 @@ use skep_api::{
     BoxIo,
     security::{SecurityError, SecurityErrorKind},
 };
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::{io, sync::Arc};
 
 /// Most bytes of a peer's handshake, all of its messages together. A peer of libp2p needs about one KiB, a server of
 /// the web with its chain of certificates four or five.
 pub(crate) const MAX_HANDSHAKE_LEN: usize = 1 << 16;
-
-/// Bytes that a read asks for at least: more than the messages of most handshakes.
-const READ_LEN: usize = 4096;
 
 /// A handshake that is done.
 pub(crate) struct Session {
@@ -100,10 +97,7 @@ async fn run(mut wire: Wire, mut connection: Connection) -> Result<Session, Hand
     loop {
         match connection.step(&mut wire) {
             Ok(Next::Again) => {}
-            Ok(Next::Receive) => {
-                wire.send().await?;
-                wire.receive_record().await?;
-            }
+            Ok(Next::Receive) => exchange(&mut wire, connection.encrypts()).await?,
             Ok(Next::Done) => return finish(wire, connection),
             Err(error) => {
                 // What is left to be encoded is the alert. No step may go beyond it: it would fail once more.
@@ -112,6 +106,16 @@ async fn run(mut wire: Wire, mut connection: Connection) -> Result<Session, Hand
                 return Err(error.into());
             }
         }
+    }
+}
+
+/// Sends what waits and receives a record. A peer that is gone may have said why, so that is read even if nothing can
+/// be sent any more.
+async fn exchange(wire: &mut Wire, encrypted: bool) -> Result<(), HandshakeError> {
+    let sent = wire.send().await;
+    match (wire.receive_record(encrypted).await, sent) {
+        (Err(HandshakeError::Ended { .. } | HandshakeError::Io(_)), Err(error)) => Err(error.into()),
+        (received, _) => received,
     }
 }
 
@@ -161,6 +165,16 @@ impl Connection {
         }
     }
 
+    /// Whether the peer's next record has to be encrypted. After a retry that is not known.
+    fn encrypts(&self) -> bool {
+        let common: &CommonState = match self {
+            Self::Client(connection) => connection,
+            Self::Server(connection) => connection,
+        };
+        common.negotiated_cipher_suite().is_some()
+            && common.handshake_kind() != Some(HandshakeKind::FullWithHelloRetryRequest)
+    }
+
     /// Goes one step on with what the wire has received.
     fn step(&mut self, wire: &mut Wire) -> Result<Next, Error> {
         let visible = wire.incoming.get_mut(..wire.visible).unwrap_or_default();
@@ -208,97 +222,4 @@ fn encode(
         encode(room).map_err(|_| Error::General("a handshake message could not be encoded".into()))?;
     }
     Ok(())
-}
-
-/// The bytes of a handshake on their way.
-struct Wire {
-    io: BoxIo,
-    incoming: Vec<u8>,
-    /// How much of `incoming` rustls sees: whole records.
-    visible: usize,
-    /// How much it has taken for good.
-    consumed: usize,
-    outgoing: Vec<u8>,
-}
-
-impl Wire {
-    fn new(io: BoxIo, incoming: Vec<u8>) -> Self {
-        Self { io, incoming, visible: 0, consumed: 0, outgoing: Vec::new() }
-    }
-
-    fn discard(&mut self, len: usize) {
-        let len = len.min(self.visible);
-        self.incoming.drain(..len);
-        self.visible -= len;
-        self.consumed = self.consumed.saturating_add(len);
-    }
-
-    /// Sends what waits.
-    async fn send(&mut self) -> io::Result<()> {
-        if !self.outgoing.is_empty() {
-            self.io.write_all(&self.outgoing).await?;
-            self.io.flush().await?;
-            self.outgoing.clear();
-        }
-        Ok(())
-    }
-
-    /// Lets rustls see one more record, reading until it is there.
-    async fn receive_record(&mut self) -> Result<(), HandshakeError> {
-        loop {
-            let rest = self.incoming.get(self.visible..).unwrap_or_default();
-            let missing = missing(rest);
-            if missing == 0 {
-                self.visible = self.visible.saturating_add(record_len(rest));
-                return Ok(());
-            }
-            let received = self.consumed.saturating_add(self.incoming.len());
-            if received.saturating_add(missing) > MAX_HANDSHAKE_LEN {
-                return Err(HandshakeError::TooLong);
-            }
-            self.incoming.reserve(missing.max(READ_LEN));
-            if self.io.read_buf(&mut self.incoming).await? == 0 {
-                return Err(HandshakeError::Ended { received });
-            }
-        }
-    }
-
-    /// Sends what waits and closes the stream, as far as that goes without waiting.
-    async fn say_goodbye(&mut self) {
-        poll_fn(|cx| {
-            let mut rest = self.outgoing.as_slice();
-            while !rest.is_empty() {
-                match Pin::new(&mut self.io).poll_write(cx, rest) {
-                    Poll::Ready(Ok(n)) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
-                    _ => return Poll::Ready(()),
-                }
-            }
-            if let Poll::Ready(Ok(())) = Pin::new(&mut self.io).poll_flush(cx) {
-                // The error that is being returned says more than one of this.
-                let _ = Pin::new(&mut self.io).poll_shutdown(cx);
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-}
-
-/// How many bytes are missing for a whole record at the start, or for its header.
-fn missing(bytes: &[u8]) -> usize {
-    match bytes.len() {
-        0..HEADER_LEN => HEADER_LEN - bytes.len(),
-        len => record_len(bytes).saturating_sub(len),
-    }
-}
-
-/// The length of the record at the start. What cannot be one is for rustls to refuse, as far as it is here.
-fn record_len(bytes: &[u8]) -> usize {
-    const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=23;
-    match bytes {
-        [content_type, 3, _, high, low, ..] if CONTENT_TYPES.contains(content_type) => {
-            let len = usize::from(u16::from_be_bytes([*high, *low]));
-            if len > MAX_SEALED_LEN { bytes.len() } else { HEADER_LEN + len }
-        }
-        _ => bytes.len(),
-    }
 }

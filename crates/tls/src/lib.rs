@@ -1,4 +1,4 @@
-//! TLS 1.3 for libp2p.
+#![doc = include_str!("../README.md")]
 
 mod buffer;
 mod config;
@@ -19,6 +19,7 @@ mod stream;
 mod verify;
 pub mod web;
 mod web_error;
+mod wire;
 
 pub use buffer::Buffers;
 pub use config::{client_config, server_config};

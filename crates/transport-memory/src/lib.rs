@@ -1,17 +1,26 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod conditions;
 mod config;
+mod control;
 mod hub;
+mod line;
 mod link;
 mod listen;
+mod news;
+mod node;
 mod pipe;
 mod rng;
+mod rules;
 mod shape;
 mod transport;
+mod way;
 
+pub use conditions::LinkConditions;
 pub use config::Config;
 pub use hub::MemoryHub;
+pub use node::MemoryNode;
 pub use transport::MemoryTransport;
 
 use std::sync::Arc;

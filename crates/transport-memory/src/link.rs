@@ -1,9 +1,6 @@
 //! One end of a link.
 
-use crate::{
-    pipe::{End, Pipe, Timer},
-    shape::Shape,
-};
+use crate::pipe::{End, Pipe, Timer};
 use std::{
     io,
     pin::Pin,
@@ -21,9 +18,8 @@ pub(crate) struct MemoryLink {
 }
 
 impl MemoryLink {
-    /// The two ends of a new link, each with the shape of what it sends.
-    pub(crate) fn pair(first: Shape, second: Shape) -> (Self, Self) {
-        let (there, back) = (Arc::new(Pipe::new(first)), Arc::new(Pipe::new(second)));
+    /// The two ends of a new link: that which writes `there` and reads `back`, and the other.
+    pub(crate) fn pair(there: Arc<Pipe>, back: Arc<Pipe>) -> (Self, Self) {
         let near = Self { outbound: Arc::clone(&there), inbound: Arc::clone(&back), timer: Timer::default() };
         let far = Self { outbound: back, inbound: there, timer: Timer::default() };
         (near, far)
@@ -55,8 +51,8 @@ impl AsyncWrite for MemoryLink {
 
 impl Drop for MemoryLink {
     fn drop(&mut self) {
-        let arrival = self.outbound.arrival_of_news();
+        let news = self.outbound.news();
         self.outbound.end(End::Reset);
-        self.inbound.abandon(arrival);
+        self.inbound.abandon(news);
     }
 }

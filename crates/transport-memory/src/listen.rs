@@ -1,11 +1,14 @@
 //! Open doors and the links that come in through them.
 
-use crate::{Config, MemoryHub, address::multiaddr_of, link::MemoryLink, shape::Shapes};
+use crate::{
+    Config, MemoryHub, address::multiaddr_of, hub::Door, link::MemoryLink, node::Node, shape::Shapes,
+};
 use async_trait::async_trait;
 use skep_api::{
     Multiaddr,
     transport::{Incoming, Link, Listener, RawLink, TransportError, TransportErrorKind},
 };
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A number of the hub that links come to.
@@ -18,9 +21,14 @@ pub(crate) struct MemoryListener {
 
 impl MemoryListener {
     /// Takes a number of the hub, a free one for 0.
-    pub(crate) fn bind(hub: &MemoryHub, number: u64, config: &Config) -> Result<Self, TransportError> {
+    pub(crate) fn bind(
+        hub: &MemoryHub,
+        number: u64,
+        config: &Config,
+        node: &Arc<Node>,
+    ) -> Result<Self, TransportError> {
         let (sender, queue) = mpsc::channel(config.backlog.max(1).into());
-        let number = hub.open(number, sender, Shapes::for_accepts(config))?;
+        let number = hub.open(number, Door::new(sender, Shapes::for_accepts(config), node))?;
         Ok(Self { hub: hub.clone(), number, queue })
     }
 }

@@ -3,13 +3,20 @@
 //! No task moves the bytes. The writer stamps them with the time of their arrival, and the reader waits for that
 //! time; so a link costs nothing while it is idle, and paused time measures it exactly.
 
-use crate::shape::{SEGMENT, Shape};
+use crate::{
+    LinkConditions,
+    line::{Arrival, Line},
+    news::News,
+    node::Node,
+    shape::Shape,
+};
 use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 use tokio::{
     io::ReadBuf,
@@ -27,49 +34,50 @@ pub(crate) enum End {
 
 /// One direction of a link, shared by its writer and its reader.
 #[derive(Debug)]
-pub(crate) struct Pipe(Mutex<State>);
+pub(crate) struct Pipe {
+    from: Arc<Node>,
+    to: Arc<Node>,
+    /// What the writer's configuration says, where nothing else was set.
+    base: LinkConditions,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
-    shape: Shape,
-    /// What was written and not read, at most the shape's capacity.
+    line: Line,
+    /// What was written and not read, at most the line's capacity.
     bytes: VecDeque<u8>,
     /// How many of `bytes` have arrived.
     arrived: usize,
-    /// The others, in order, with the time at which they arrive. Each has at least one byte.
-    on_the_way: VecDeque<Batch>,
-    end: Option<(End, Arrival)>,
+    end: Option<(End, News)>,
     /// When the writer learns that nobody reads any more.
-    abandoned: Option<Arrival>,
+    abandoned: Option<News>,
     reader: Option<Waker>,
+    /// A reader that waits for a time of arrival, and is to be told only if that changes.
+    sleeper: Option<Waker>,
     writer: Option<Waker>,
 }
 
-#[derive(Debug)]
-struct Batch {
-    at: Instant,
-    len: usize,
-}
-
-/// A time of arrival; `None` is at once.
-type Arrival = Option<Instant>;
-
-fn has_come(arrival: Arrival) -> bool {
-    arrival.is_none_or(|at| at <= Instant::now())
-}
-
 impl Pipe {
-    pub(crate) fn new(shape: Shape) -> Self {
-        Self(Mutex::new(State {
-            shape,
+    /// A direction between two nodes with the shape that the writer's configuration gives it.
+    pub(crate) fn new(from: Arc<Node>, to: Arc<Node>, shape: Shape) -> Self {
+        let base = shape.conditions;
+        let state = State {
+            line: Line::new(shape),
             bytes: VecDeque::new(),
             arrived: 0,
-            on_the_way: VecDeque::new(),
             end: None,
             abandoned: None,
             reader: None,
+            sleeper: None,
             writer: None,
-        }))
+        };
+        Self { from, to, base, state: Mutex::new(state) }
+    }
+
+    /// The node that writes, and the one that reads.
+    pub(crate) fn ends(&self) -> (&Node, &Node) {
+        (&self.from, &self.to)
     }
 
     /// Takes as much of `data` as there is room for.
@@ -79,23 +87,24 @@ impl Pipe {
             return Poll::Ready(Err(broken_pipe("this end was shut down")));
         }
         match state.abandoned {
-            Some(arrival) if has_come(arrival) => {
-                return Poll::Ready(Err(broken_pipe("the other end is gone")));
-            }
+            Some(news) if news.has_come() => return Poll::Ready(Err(broken_pipe("the other end is gone"))),
             // The news is still on its way, and so would be the bytes.
-            Some(_) => return Poll::Ready(Ok(data.len())),
-            None => {}
+            Some(News::Comes(_)) => return Poll::Ready(Ok(data.len())),
+            // In a partition this end knows nothing, and waits for room like any other.
+            Some(News::Held(_)) | None => {}
         }
-        let room = state.shape.capacity().saturating_sub(state.bytes.len());
+        let room = state.line.capacity().saturating_sub(state.bytes.len());
         let taken = data.get(..room).unwrap_or(data);
         if taken.is_empty() && !data.is_empty() {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        state.send(taken);
+        state.bytes.extend(taken);
+        let arrived = state.line.send(taken.len());
+        state.arrived = state.arrived.saturating_add(arrived);
         let reader = state.reader.take();
         drop(state);
-        wake(reader);
+        wake([reader]);
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -117,20 +126,22 @@ impl Pipe {
                     state.read(buf);
                     let writer = state.writer.take();
                     drop(state);
-                    wake(writer);
+                    wake([writer]);
                     return Poll::Ready(Ok(()));
                 }
-                match (state.on_the_way.front(), state.end) {
-                    (Some(batch), _) => batch.at,
-                    (None, Some((_, Some(at)))) if at > Instant::now() => at,
-                    (None, Some((End::Finished, _))) => return Poll::Ready(Ok(())),
-                    (None, Some((End::Reset, _))) => {
-                        let gone = io::Error::new(io::ErrorKind::ConnectionReset, "the other end is gone");
-                        return Poll::Ready(Err(gone));
+                match state.next() {
+                    Next::At(at) => {
+                        state.sleeper = Some(cx.waker().clone());
+                        at
                     }
-                    (None, None) => {
+                    Next::Unknown => {
                         state.reader = Some(cx.waker().clone());
                         return Poll::Pending;
+                    }
+                    Next::Ended(End::Finished) => return Poll::Ready(Ok(())),
+                    Next::Ended(End::Reset) => {
+                        let gone = io::Error::new(io::ErrorKind::ConnectionReset, "the other end is gone");
+                        return Poll::Ready(Err(gone));
                     }
                 }
             };
@@ -144,63 +155,70 @@ impl Pipe {
         if state.end.is_some() {
             return;
         }
-        state.end = Some((end, state.arrival_of_end()));
+        let news = match state.line.is_held() {
+            true => News::Held(state.line.delay_of_news()),
+            false => News::Comes(state.line.arrival_of_end()),
+        };
+        state.end = Some((end, news));
         let reader = state.reader.take();
         drop(state);
-        wake(reader);
+        wake([reader]);
     }
 
-    /// When news that is sent now arrives, behind all that was written.
-    pub(crate) fn arrival_of_news(&self) -> Arrival {
-        self.lock().arrival_of_end()
+    /// When news that is sent now arrives, behind all that was written, and how long it takes to send it again.
+    pub(crate) fn news(&self) -> (Arrival, Duration) {
+        let state = self.lock();
+        (state.line.arrival_of_news(), state.line.delay_of_news())
     }
 
-    /// Nobody reads any more, which the writer learns with the `arrival` of the news.
-    pub(crate) fn abandon(&self, arrival: Arrival) {
+    /// Nobody reads any more, which the writer learns from the news.
+    pub(crate) fn abandon(&self, (arrival, delay): (Arrival, Duration)) {
         let mut state = self.lock();
-        state.abandoned = Some(arrival);
-        state.bytes = VecDeque::new();
-        state.on_the_way = VecDeque::new();
-        state.arrived = 0;
+        if state.line.is_held() {
+            state.abandoned = Some(News::Held(delay));
+            return;
+        }
+        state.abandoned = Some(News::Comes(arrival));
+        state.forget();
         let writer = state.writer.take();
         drop(state);
-        wake(writer);
+        wake([writer]);
+    }
+
+    /// Sets what is between the nodes: conditions other than those of the configuration, and a partition. Returns who
+    /// is to be woken, once no lock is held.
+    #[must_use]
+    pub(crate) fn set(&self, conditions: Option<LinkConditions>, parted: bool) -> [Option<Waker>; 3] {
+        let mut state = self.lock();
+        state.land();
+        state.line.change(conditions.unwrap_or(self.base));
+        match (state.line.is_held(), parted) {
+            (false, true) => state.hold(),
+            (true, false) => state.release(),
+            _ => return [state.sleeper.take(), None, None],
+        }
+        [state.sleeper.take(), state.reader.take(), state.writer.take()]
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn send(&mut self, data: &[u8]) {
-        self.bytes.extend(data);
-        if self.shape.is_instant() {
-            self.arrived = self.arrived.saturating_add(data.len());
-            return;
-        }
-        let now = Instant::now();
-        // Segments that cannot be lost all arrive together.
-        let segment = if self.shape.loses() { SEGMENT } else { data.len().max(1) };
-        for segment in data.chunks(segment) {
-            let at = now + self.shape.delay_of_segment();
-            match self.on_the_way.back_mut() {
-                Some(last) if last.at >= at => last.len = last.len.saturating_add(segment.len()),
-                _ => self.on_the_way.push_back(Batch { at, len: segment.len() }),
-            }
-        }
-    }
+/// What a reader that has nothing to read can wait for.
+enum Next {
+    /// Something comes at this time.
+    At(Instant),
+    /// Nobody knows.
+    Unknown,
+    /// Nothing any more.
+    Ended(End),
+}
 
+impl State {
     /// Counts what has arrived by now.
     fn land(&mut self) {
-        if self.on_the_way.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(batch) = self.on_the_way.front().filter(|batch| batch.at <= now) {
-            self.arrived = self.arrived.saturating_add(batch.len);
-            self.on_the_way.pop_front();
-        }
+        self.arrived = self.arrived.saturating_add(self.line.land());
     }
 
     fn read(&mut self, buf: &mut ReadBuf<'_>) {
@@ -214,18 +232,46 @@ impl State {
         self.arrived = self.arrived.saturating_sub(count);
     }
 
-    fn arrival_of_end(&self) -> Arrival {
-        if self.shape.is_instant() {
-            return None;
+    fn next(&self) -> Next {
+        if let Some(at) = self.line.next() {
+            return Next::At(at);
         }
-        let straight = Instant::now() + self.shape.latency();
-        Some(self.on_the_way.back().map_or(straight, |last| last.at.max(straight)))
+        match self.end {
+            Some((end, news)) if news.has_come() && !self.line.holds_bytes() => Next::Ended(end),
+            Some((_, News::Comes(Some(at)))) if !self.line.holds_bytes() => Next::At(at),
+            _ => Next::Unknown,
+        }
+    }
+
+    /// Forgets all that was written.
+    fn forget(&mut self) {
+        self.bytes = VecDeque::new();
+        self.arrived = 0;
+        self.line.clear();
+    }
+
+    fn hold(&mut self) {
+        let delay = self.line.delay_of_news();
+        self.line.hold();
+        for news in self.end.iter_mut().map(|(_, news)| news).chain(&mut self.abandoned) {
+            news.hold(delay);
+        }
+    }
+
+    fn release(&mut self) {
+        self.line.release();
+        for news in self.end.iter_mut().map(|(_, news)| news).chain(&mut self.abandoned) {
+            news.release();
+        }
+        if self.abandoned.is_some() {
+            self.forget();
+        }
     }
 }
 
-/// Wakes a task; to be called without the lock, which the task will want.
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
+/// Wakes tasks; to be called without the lock, which they will want.
+pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
+    for waker in wakers.into_iter().flatten() {
         waker.wake();
     }
 }

@@ -27,12 +27,17 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// True with this probability, from 0 to 1.
-    pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // The upper 53 bits fill the mantissa of a number from 0 up to but not including 1.
+    /// A number from 0 up to, but not, 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        // The upper 53 bits fill the mantissa.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let drawn = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        drawn < probability
+        drawn
+    }
+
+    /// True with this probability, from 0 to 1.
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+        self.unit() < probability
     }
 }
 

@@ -1,10 +1,6 @@
 //! How long what a node sends is on its way.
 
-use crate::{
-    Config,
-    config::{MAX_CAPACITY, MAX_DELAY},
-    rng::SplitMix64,
-};
+use crate::{Config, LinkConditions, config::MAX_CAPACITY, rng::SplitMix64};
 use std::{
     sync::{
         Arc,
@@ -16,12 +12,10 @@ use std::{
 /// Bytes that are lost together, as in a packet on Ethernet.
 pub(crate) const SEGMENT: usize = 1460;
 
-/// Delay, loss and capacity of one direction of one link.
+/// Conditions, capacity and dice of one direction of one link.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    latency: Duration,
-    loss: f64,
-    retransmit: Duration,
+    pub(crate) conditions: LinkConditions,
     capacity: usize,
     rng: SplitMix64,
 }
@@ -31,33 +25,23 @@ impl Shape {
     /// code can set, count as the nearest one allowed.
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            latency: config.latency.0.min(MAX_DELAY),
-            loss: config.loss_percent.clamp(0.0, 100.0) / 100.0,
-            retransmit: config.retransmit.0.min(MAX_DELAY),
+            conditions: LinkConditions::of(config),
             capacity: usize::try_from(config.capacity.clamp(1, MAX_CAPACITY)).unwrap_or(usize::MAX),
             rng: SplitMix64::new(config.seed),
         }
     }
 
-    /// Whether all arrives the moment that it is sent.
-    pub(crate) fn is_instant(&self) -> bool {
-        self.latency.is_zero() && !self.loses()
-    }
-
-    /// Whether single segments can be late.
-    pub(crate) fn loses(&self) -> bool {
-        self.loss > 0.0 && !self.retransmit.is_zero()
-    }
-
-    /// The delay of the next segment; draws whether it is lost.
+    /// The delay of the next segment once it is sent; draws whether it is lost, and its jitter.
     pub(crate) fn delay_of_segment(&mut self) -> Duration {
-        let lost = self.loses() && self.rng.chance(self.loss);
-        if lost { self.latency.saturating_add(self.retransmit) } else { self.latency }
-    }
-
-    /// The delay of what is never lost, one way.
-    pub(crate) fn latency(&self) -> Duration {
-        self.latency
+        let LinkConditions { latency, jitter, loss_percent, retransmit, .. } = self.conditions;
+        let mut delay = latency;
+        if self.conditions.lose() && self.rng.chance(loss_percent / 100.0) {
+            delay = delay.saturating_add(retransmit);
+        }
+        if !jitter.is_zero() {
+            delay = delay.saturating_add(jitter.mul_f64(self.rng.unit()));
+        }
+        delay
     }
 
     /// Bytes that may be on their way or unread.

@@ -4,7 +4,10 @@ use crate::{
     Config, MemoryHub,
     address::{multiaddr_of, number_of, unsupported},
     listen::MemoryListener,
+    node::Node,
+    rules::Rules,
     shape::Shapes,
+    way::Way,
 };
 use async_trait::async_trait;
 use skep_api::{
@@ -13,14 +16,14 @@ use skep_api::{
         Link, Listener, RawLink, Transport, TransportCapabilities, TransportError, TransportErrorKind,
     },
 };
-use std::time::Duration;
-use tokio::time;
+use std::sync::Arc;
 
 /// Dials and listens on `/memory/…` addresses of one hub.
 #[derive(Debug)]
 pub struct MemoryTransport {
     hub: MemoryHub,
     config: Config,
+    node: Arc<Node>,
     shapes: Shapes,
 }
 
@@ -29,7 +32,8 @@ impl MemoryTransport {
     #[must_use]
     pub fn new(hub: MemoryHub, config: Config) -> Self {
         let shapes = Shapes::for_dials(&config);
-        Self { hub, config, shapes }
+        let node = Node::new(&config.name);
+        Self { hub, config, node, shapes }
     }
 }
 
@@ -44,7 +48,7 @@ impl Transport for MemoryTransport {
     }
 
     /// Takes one round trip: the request and the answer each have the latency of the node that sends them. It is
-    /// done when the link is in the listener's queue, as TCP's is.
+    /// done when the link is in the listener's queue, as TCP's is. In a partition it waits until that has ended.
     async fn dial(&self, addr: &Multiaddr) -> Result<Link, TransportError> {
         let number = number_of(addr).ok_or_else(|| unsupported(addr))?;
         if number == 0 {
@@ -52,9 +56,12 @@ impl Transport for MemoryTransport {
             return Err(TransportError::new(TransportErrorKind::AddressUnavailable, detail));
         }
         let shape = self.shapes.next();
-        pass(shape.latency()).await;
-        let knocked = self.hub.knock(number, shape)?;
-        pass(knocked.answer_takes).await;
+        let conditions = shape.conditions;
+        let way = |rules: &Rules| rules.owner(number).map(|listener| Way::new(rules, &self.node, &listener));
+        self.hub.cross(way, conditions).await;
+        let knocked = self.hub.knock(number, &self.node, shape)?;
+        let way = |rules: &Rules| Some(Way::new(rules, &knocked.listener, &self.node));
+        self.hub.cross(way, knocked.answer).await;
         Ok(Link::Raw(RawLink {
             io: Box::new(knocked.link),
             local: multiaddr_of(knocked.local),
@@ -64,13 +71,6 @@ impl Transport for MemoryTransport {
 
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
         let number = number_of(addr).ok_or_else(|| unsupported(addr))?;
-        Ok(Box::new(MemoryListener::bind(&self.hub, number, &self.config)?))
-    }
-}
-
-/// Lets time pass. Without any to pass no timer is needed.
-async fn pass(delay: Duration) {
-    if !delay.is_zero() {
-        time::sleep(delay).await;
+        Ok(Box::new(MemoryListener::bind(&self.hub, number, &self.config, &self.node)?))
     }
 }

@@ -5,7 +5,7 @@ use skep_api::{
     Multiaddr,
     transport::{Incoming, Link, Listener, RawLink, TransportError},
 };
-use skep_tcp_port::{Accepted, Endpoint, Options, PortListener, closed, connection};
+use skep_tcp_port::{Accepted, Endpoint, Options, PortListener, closed, connection, endpoint};
 use std::sync::Arc;
 
 /// A listening socket.
@@ -30,7 +30,7 @@ impl Listener for TcpListener {
     async fn accept(&mut self) -> Result<Box<dyn Incoming>, TransportError> {
         let accepted = self.port.accept().await;
         let accepted = accepted.map_err(|e| closed(&self.port.endpoint().to_multiaddr(), e))?;
-        let addr_of = |socket| Endpoint::from(socket).to_multiaddr();
+        let addr_of = |socket| endpoint(socket).to_multiaddr();
         let (local, remote) = (addr_of(accepted.local), addr_of(accepted.remote));
         Ok(Box::new(TcpIncoming { accepted, local, remote, options: Arc::clone(&self.options) }))
     }

@@ -6,7 +6,7 @@ use skep_api::{
     Multiaddr,
     transport::{Link, Listener, RawLink, Transport, TransportCapabilities, TransportError},
 };
-use skep_tcp_port::{Endpoint, Kind, Options, PortListener, Ports, binding, dial};
+use skep_tcp_port::{Carrier, Endpoint, Kind, Options, PortListener, Ports, binding, dial};
 use std::sync::Arc;
 
 /// Dials and listens on `/ip4/…/tcp/…` and `/ip6/…/tcp/…`.
@@ -30,10 +30,14 @@ impl TcpTransport {
     }
 }
 
+fn parse(addr: &Multiaddr) -> Option<Endpoint> {
+    Endpoint::parse(addr, Carrier::Tcp)
+}
+
 #[async_trait]
 impl Transport for TcpTransport {
     fn supports(&self, addr: &Multiaddr) -> bool {
-        Endpoint::parse(addr).is_some()
+        parse(addr).is_some()
     }
 
     fn capabilities(&self) -> TransportCapabilities {
@@ -41,14 +45,14 @@ impl Transport for TcpTransport {
     }
 
     async fn dial(&self, addr: &Multiaddr) -> Result<Link, TransportError> {
-        let endpoint = Endpoint::parse(addr).ok_or_else(|| error::unsupported(addr))?;
+        let endpoint = parse(addr).ok_or_else(|| error::unsupported(addr))?;
         let remote = endpoint.to_multiaddr();
         let dialed = dial(&endpoint, &remote, Kind::Stream, &self.options, &self.ports).await?;
         Ok(Link::Raw(RawLink { io: Box::new(dialed.stream), local: dialed.local.to_multiaddr(), remote }))
     }
 
     async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
-        let endpoint = Endpoint::parse(addr).ok_or_else(|| error::unsupported(addr))?;
+        let endpoint = parse(addr).ok_or_else(|| error::unsupported(addr))?;
         let port = PortListener::bind(&self.ports, &endpoint, Kind::Stream, &self.options);
         let port = port.map_err(|e| binding(addr, e))?;
         Ok(Box::new(TcpListener::new(port, Arc::clone(&self.options))))

@@ -60,6 +60,17 @@ async fn the_listening_port_stays_exclusive() {
 }
 
 #[tokio::test]
+async fn a_listener_on_another_address_of_the_host_is_not_dialled_from() {
+    let transport = reusing();
+    let elsewhere = "/ip4/127.0.0.2/tcp/0".parse().expect("a multiaddr");
+    let _our_listener = transport.listen(&elsewhere).await.expect("listen");
+    let (_their_listener, their_addr) = listen(&reusing()).await;
+    let link = transport.dial(&their_addr).await.unwrap();
+    // What the system reaches it from.
+    assert!(link.local().to_string().starts_with("/ip4/127.0.0.1/"), "{}", link.local());
+}
+
+#[tokio::test]
 async fn without_a_listener_the_system_picks_the_port() {
     let transport = reusing();
     let (listener, our_addr) = listen(&transport).await;

@@ -1,7 +1,7 @@
 //! Which multiaddrs are WebSocket's, and what they say.
 
 use skep_api::{Multiaddr, multiaddr::Protocol};
-use skep_tcp_port::{Endpoint, Kind};
+use skep_tcp_port::{Carrier, Endpoint, Kind};
 use tungstenite::http::uri::{Authority, PathAndQuery};
 
 /// A WebSocket endpoint as a multiaddr states it.
@@ -23,7 +23,7 @@ impl Address {
     /// `/p2p/<id>`. Any other form is `None`, as is a path or name that HTTP cannot carry.
     pub(crate) fn parse(addr: &Multiaddr) -> Option<Self> {
         let mut parts = addr.iter();
-        let endpoint = Endpoint::take(&mut parts)?;
+        let endpoint = Endpoint::take(&mut parts, Carrier::Tcp)?;
         let mut suffix = Multiaddr::empty();
         let mut name = None;
         let mut next = parts.next()?;
@@ -156,7 +156,7 @@ mod tests {
     fn an_end_of_a_link_has_the_form_and_not_the_name() {
         let address = parse("/ip4/192.0.2.1/tcp/443/tls/sni/example.org/ws").unwrap();
         let end = "/ip4/127.0.0.1/tcp/7".parse().unwrap();
-        let end = address.at(&Endpoint::parse(&end).unwrap());
+        let end = address.at(&Endpoint::parse(&end, Carrier::Tcp).unwrap());
         assert_eq!(end.to_string(), "/ip4/127.0.0.1/tcp/7/tls/ws");
     }
 }

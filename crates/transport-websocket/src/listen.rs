@@ -13,7 +13,7 @@ use skep_api::{
     BoxIo, Multiaddr,
     transport::{Incoming, Link, Listener, RawLink, TransportError},
 };
-use skep_tcp_port::{Accepted, Endpoint, PortListener, closed, connection};
+use skep_tcp_port::{Accepted, Endpoint, PortListener, closed, connection, endpoint};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -50,8 +50,8 @@ impl Listener for WsListener {
         let accepted = self.port.accept().await;
         let accepted = accepted.map_err(|e| closed(&self.address.at(self.port.endpoint()), e))?;
         Ok(Box::new(WsIncoming {
-            local: self.own_addr(accepted.local.into()),
-            remote: self.address.at(&accepted.remote.into()),
+            local: self.own_addr(endpoint(accepted.local)),
+            remote: self.address.at(&endpoint(accepted.remote)),
             accepted,
             address: Arc::clone(&self.address),
             settings: Arc::clone(&self.settings),

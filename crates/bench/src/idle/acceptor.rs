@@ -5,7 +5,7 @@ use crate::{
     args::{self, Idle},
     node,
 };
-use skep::{Swarm, api::multiaddr::Protocol};
+use skep::Swarm;
 use std::{
     fmt,
     io::{BufRead, BufReader, Write},
@@ -37,7 +37,13 @@ impl Acceptor {
     pub(super) fn start(args: &Idle) -> Result<Self, Failure> {
         let common = &args.common;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["acceptor", "--stack", &common.stack, "--workers", &common.workers.to_string()]);
+        command.args([
+            "acceptor",
+            "--stack",
+            &common.stack.to_string(),
+            "--workers",
+            &common.workers.to_string(),
+        ]);
         if args.peerstore {
             command.arg("--peerstore");
         }
@@ -95,9 +101,7 @@ impl fmt::Display for State {
 /// The other end of [`Acceptor`]: prints its address, then a [`State`] for each line, until standard input ends.
 pub(crate) async fn serve(args: &args::Acceptor) -> Result<(), Failure> {
     let swarm = node::social(&args.common.stack, args.peerstore)?;
-    for addr in swarm.listen(&"/ip4/127.0.0.1/tcp/0".parse()?).await?.into_iter().take(1) {
-        println!("{}", addr.with(Protocol::P2p(swarm.peer_id())));
-    }
+    println!("{}", node::listen(&swarm, &args.common.stack).await?);
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     while lines.next_line().await?.is_some() {
         println!("{}", count(&swarm));

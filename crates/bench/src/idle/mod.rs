@@ -33,6 +33,7 @@ type Dialled = (node::Client, SwarmConn);
 
 /// Measures and prints the result.
 pub(crate) async fn run(args: &Idle) -> Result<(), Failure> {
+    node::between_processes(&args.common.stack)?;
     files::make_room_for(args.connections.saturating_add(WARM))?;
     let mut acceptor = Acceptor::start(args)?;
     let mut kept = connect(args, &acceptor, WARM).await?;

@@ -132,6 +132,7 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
         return print(
             json!({ "event": "running", "peer_id": swarm.peer_id().to_string(), "profile": profile.name(),
             "addresses": addrs, "layers": layers.collect::<Vec<_>>(), "notes": node.assembly.notes,
+            "warnings": node.assembly.warnings,
             "control": offered.control().map(|path| path.to_string_lossy().into_owned()),
             "metrics": offered.metrics() }),
         );
@@ -148,6 +149,10 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
     lines.extend(addrs.iter().map(|addr| format!("  {addr}")));
     if addrs.is_empty() {
         lines.push("  nothing: the node only dials (`listen` is empty)".into());
+    }
+    if !node.assembly.warnings.is_empty() {
+        lines.push(format!("\n{}", heading("WARNING")));
+        lines.extend(node.assembly.warnings.iter().map(|warning| format!("  {warning}")));
     }
     if !node.assembly.notes.is_empty() {
         lines.push(format!("\n{}", heading("notes")));
@@ -167,6 +172,7 @@ fn running(node: &Node, offered: &Offered<'_>, as_json: bool) -> Result<(), Fail
 fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     let mut lines = Vec::new();
     lines.extend(stack.transports.iter().map(|p| ("transport", p.name.clone(), p.krate)));
+    lines.extend(stack.protector.iter().map(|p| ("protector", p.name.clone(), p.krate)));
     lines.extend(stack.security.iter().map(|p| ("security", p.name.clone(), p.krate)));
     lines.extend(stack.muxers.iter().map(|p| ("muxer", p.name.clone(), p.krate)));
     let shadow = |name: &String| if stack.shadow_gates.contains(name) { " (shadow)" } else { "" };
@@ -179,6 +185,7 @@ fn layers(stack: &Stack) -> Vec<(&'static str, String, &'static str)> {
     lines.extend(stack.resources.iter().map(|p| ("resources", p.name.clone(), p.krate)));
     lines.extend(stack.protocols.iter().map(|p| ("protocol", p.name.clone(), p.krate)));
     lines.extend(stack.services.iter().map(|p| ("service", p.name.clone(), p.krate)));
+    lines.extend(stack.decorators.iter().map(|p| ("decorator", p.name.clone(), p.krate)));
     lines
 }
 

@@ -81,6 +81,7 @@ fn registry() -> Registry {
     Registry::builder()
         .add(skep::transport_memory::PLUGIN)
         .add(skep::security_noise::PLUGIN)
+        .add(skep::security_tls::PLUGIN)
         .add(skep::muxer_yamux::PLUGIN)
         .add(skep::policies::gate::ip_filter::PLUGIN)
         .add(skep::policies::pruner::watermark::PLUGIN)

@@ -10,12 +10,17 @@ use skep_api::{
     protocol::{NegotiatedStream, PeerInfo, ProtocolError, ProtocolErrorKind, Session},
 };
 use std::time::Duration;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 /// Most bytes of all messages of one exchange.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// Most messages that one exchange may be split into, as in go-libp2p.
 pub(super) const MAX_MESSAGES: usize = 10;
+/// How long a peer that has the answer is waited for.
+const LINGER: Duration = Duration::from_secs(2);
 /// A message above this goes out without its peer record, which follows in a second one. The first then fits
 /// the readers that take one message of 4 KiB.
 const SPLIT_ABOVE: usize = 2048;
@@ -25,6 +30,23 @@ pub(super) async fn send(stream: &mut dyn NegotiatedStream, message: Identify) -
     stream.write_all(&framed(message)).await?;
     stream.shutdown().await?;
     Ok(())
+}
+
+/// Waits for the peer to end its side, too. Over QUIC a stream that is let go before tells the peer to send no more, and
+/// some take that for the end of the whole stream, the answer included. A peer that does not end its side costs no
+/// more than [`LINGER`].
+pub(super) async fn linger(stream: &mut dyn NegotiatedStream) {
+    let ended = async {
+        let mut rest = [0; 64];
+        // Nobody has anything to say here. Whoever says much nevertheless is not waited for.
+        for _ in 0..16 {
+            if !matches!(stream.read(&mut rest).await, Ok(n) if n > 0) {
+                return;
+            }
+        }
+    };
+    // That the time is over is as good an end as any.
+    let _ = timeout(LINGER, ended).await;
 }
 
 fn framed(mut message: Identify) -> Vec<u8> {

@@ -131,6 +131,7 @@ async fn a_large_message_goes_out_in_two_pieces() {
     node.node = Arc::new(crate::fake::FakeNode { key: pair.us.public(), addrs, protocols });
     let (ours, mut theirs) = TestStream::pair(64 * 1024);
     let inbound = InboundStream::new(Box::new(ours), PROTOCOL.into(), Arc::new(node));
+    theirs.shutdown().await.unwrap();
     pair.handler.serve(inbound).await.unwrap();
     let mut bytes = Vec::new();
     theirs.read_to_end(&mut bytes).await.unwrap();
@@ -141,6 +142,40 @@ async fn a_large_message_goes_out_in_two_pieces() {
     assert!(rest.is_empty());
     let (info, _) = ask_for(pair.their_session(), &bytes).await;
     assert!(info.unwrap().record.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answered_stream_is_kept_until_its_peer_ends_it() {
+    use std::time::Duration;
+    use tokio::time::{Instant, sleep};
+
+    let pair = Pair::new();
+    let serve = |said: &'static [u8], ends_after: Duration| {
+        let (ours, mut theirs) = TestStream::pair(64 * 1024);
+        let inbound = InboundStream::new(Box::new(ours), PROTOCOL.into(), Arc::new(pair.our_session()));
+        let handler = &pair.handler;
+        async move {
+            let begun = Instant::now();
+            let peer = async {
+                theirs.read_to_end(&mut Vec::new()).await.unwrap();
+                theirs.write_all(said).await.unwrap();
+                sleep(ends_after).await;
+                theirs.shutdown().await.unwrap();
+            };
+            let served = async {
+                handler.serve(inbound).await.unwrap();
+                begun.elapsed()
+            };
+            tokio::join!(served, peer).0
+        }
+    };
+    let (soon, never) = (Duration::from_millis(300), Duration::from_secs(3600));
+    assert_eq!(serve(b"", Duration::ZERO).await.as_millis(), 0);
+    assert_eq!(serve(b"", soon).await.as_millis(), 300);
+    // A few bytes change nothing; a peer that never ends, or says much, is not waited for.
+    assert_eq!(serve(&[7; 100], soon).await.as_millis(), 300);
+    assert_eq!(serve(b"", never).await.as_millis(), 2000);
+    assert_eq!(serve(&[7; 2048], never).await.as_millis(), 0);
 }
 
 #[tokio::test]

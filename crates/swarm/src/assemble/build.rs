@@ -1,12 +1,17 @@
 //! Builds the plugins of a plan.
 
-use super::{Plan, Running};
+use super::{
+    Plan, Running,
+    around::{self, Decorated},
+    rules,
+};
 use crate::{
+    profile::Profile,
     registry::Registry,
     reload::changed_tables,
     stack::{Named, Stack},
 };
-use skep_api::{BuildCx, ConfigError, Layer, plugin::layer};
+use skep_api::{BuildCx, ConfigError, ConfigErrors, decorator::Decorator, plugin::layer};
 use std::collections::BTreeSet;
 
 /// The layers that could be built.
@@ -20,6 +25,7 @@ pub(super) struct Built {
 /// Builds every plugin, also after one has failed.
 /// Those of a node that runs are taken as they are, where their tables have not changed.
 pub(super) fn build(
+    profile: &Profile,
     plan: &Plan,
     registry: &Registry,
     cx: &BuildCx,
@@ -28,9 +34,14 @@ pub(super) fn build(
 ) -> Built {
     let changed = running.map(|running| changed_tables(running.plan, plan)).unwrap_or_default();
     let running = running.map(|running| running.stack);
-    let mut builder = Builder { plan, registry, cx, running, changed, errors, broken: plan.broken.clone() };
+    let broken = plan.broken.clone();
+    let decorators = Vec::new();
+    let mut builder = Builder { profile, plan, registry, cx, running, changed, errors, broken, decorators };
+    // First, for they go around the others.
+    builder.decorators = builder.layer::<layer::Decorator>(|s| &s.decorators);
     let stack = Stack {
         transports: builder.layer::<layer::Transport>(|s| &s.transports),
+        protector: builder.layer::<layer::Protector>(|s| s.protector.as_slice()).pop(),
         security: builder.layer::<layer::Security>(|s| &s.security),
         muxers: builder.layer::<layer::Muxer>(|s| &s.muxers),
         gates: builder.layer::<layer::Gate>(|s| &s.gates),
@@ -43,11 +54,13 @@ pub(super) fn build(
         protocols: builder.layer::<layer::Protocol>(|s| &s.protocols),
         services: builder.layer::<layer::Service>(|s| &s.services),
         shadow_gates: plan.shadow_gates.clone(),
+        decorators: builder.decorators.clone(),
     };
     Built { stack, broken: builder.broken }
 }
 
 struct Builder<'a> {
+    profile: &'a Profile,
     plan: &'a Plan,
     registry: &'a Registry,
     cx: &'a BuildCx,
@@ -56,10 +69,11 @@ struct Builder<'a> {
     changed: BTreeSet<String>,
     errors: &'a mut Vec<ConfigError>,
     broken: BTreeSet<&'static str>,
+    decorators: Vec<Named<dyn Decorator>>,
 }
 
 impl Builder<'_> {
-    fn layer<L: Layer>(&mut self, of: impl Fn(&Stack) -> &[Named<L::Object>]) -> Vec<Named<L::Object>> {
+    fn layer<L: Decorated>(&mut self, of: impl Fn(&Stack) -> &[Named<L::Object>]) -> Vec<Named<L::Object>> {
         let mut objects = Vec::new();
         for planned in self.plan.of(L::NAME) {
             // The plan has only plugins of this registry, so that each is found.
@@ -71,12 +85,17 @@ impl Builder<'_> {
                 continue;
             }
             let cx = self.cx.clone().replacing(old.and_then(|old| L::any(&old.object)));
-            match (plugin.build)(&planned.section, &cx) {
+            let built = (plugin.build)(&planned.section, &cx).map_err(ConfigErrors::into_vec);
+            let decorated = built.and_then(|object| {
+                around::wrap::<L>(&self.plan.around, &self.decorators, planned, object)
+                    .map_err(|(path, problem)| vec![rules::error(self.profile, &path, problem, around::HELP)])
+            });
+            match decorated {
                 Ok(object) => {
                     objects.push(Named::new(planned.reference.clone(), planned.info.origin.krate, object));
                 }
                 Err(found) => {
-                    self.errors.extend(found.into_vec());
+                    self.errors.extend(found);
                     self.broken.insert(L::NAME);
                 }
             }

@@ -1,6 +1,6 @@
 //! What a node would run with, key by key, and as a profile again.
 
-use super::{Plan, Planned, references, shadow};
+use super::{Plan, Planned, around, references, shadow};
 use crate::{
     dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, quoted},
@@ -102,6 +102,7 @@ impl Plan {
         let slots = SLOTS.iter().map(|slot| {
             let mut names = self.of(slot.layer).map(|planned| Value::from(planned.reference.as_str()));
             let (value, doc) = match slot.arity {
+                Arity::Around => (around::value(&self.around), around::DOC.into()),
                 Arity::Many => (names.collect(), format!("Plugins of layer {}, in order.", slot.layer)),
                 Arity::AtMostOne => {
                     let name = names.next().unwrap_or_else(|| "none".into());

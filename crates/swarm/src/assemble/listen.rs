@@ -1,8 +1,9 @@
 //! `listen`: the addresses of a node.
 
+use super::{Plan, build::Built};
 use crate::profile::{KeyPath, Profile};
 use serde_json::Value;
-use skep_api::{ConfigError, Multiaddr};
+use skep_api::{ConfigError, Multiaddr, config::ValueOrigin};
 
 /// The file that reads the key.
 pub(super) const FILE: &str = file!();
@@ -38,4 +39,21 @@ pub(super) fn parse(profile: &Profile, errors: &mut Vec<ConfigError>) -> Vec<Mul
         }
     }
     addrs
+}
+
+/// An operator who leaves out a transport of a built-in profile need not know which of its addresses go with it. What is
+/// left out comes back in words; addresses that somebody wrote are not touched.
+pub(super) fn leave_out_unserved(plan: &mut Plan, built: &Built) -> Vec<String> {
+    let transports = &built.stack.transports;
+    let builtin = matches!(plan.listen_origin, ValueOrigin::Builtin(_));
+    if !builtin || transports.is_empty() || built.broken.contains("transport") {
+        return Vec::new();
+    }
+    let (served, unserved): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.listen)
+        .into_iter()
+        .partition(|addr| transports.iter().any(|transport| transport.object.supports(addr)));
+    plan.listen = served;
+    let note =
+        |addr| format!("{addr} of the profile {} is left out: no transport here serves it", plan.profile);
+    unserved.iter().map(note).collect()
 }

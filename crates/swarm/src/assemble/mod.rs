@@ -2,9 +2,11 @@
 //!
 //! References in `[stack]` are resolved to plugins and their tables (`references.rs`), the addresses to listen on
 //! are read (`listen.rs`), the plugins are built (`build.rs`), and the rules that no plugin can check by itself
-//! are applied (`rules.rs`, `resources.rs`, `services.rs`). Each step goes on after a mistake, so that all of them are reported at once. No step
-//! opens a socket, reads a file but what the system says of itself, or starts a task.
+//! are applied (`rules.rs`, `resources.rs`, `security.rs`, `services.rs`). Each step goes on after a mistake, so that all
+//! of them are reported at once. No step opens a socket or starts a task, or reads a file but those that a table names,
+//! such as keys and certificates, and what the system says of itself.
 
+mod around;
 mod build;
 mod explain;
 mod listen;
@@ -12,9 +14,11 @@ mod references;
 mod resources;
 mod rules;
 mod schema;
+mod security;
 mod services;
 mod shadow;
 
+pub use around::Around;
 pub use explain::KeyInfo;
 pub use references::{Plan, Planned};
 pub use schema::schema;
@@ -51,6 +55,8 @@ pub struct Assembly {
     pub plan: Plan,
     /// What is as it should be, but not as one would read it in the profile: limits that this machine lowers.
     pub notes: Vec<String>,
+    /// What an operator has to know whenever the node runs: that it trusts what it should not, or records what is secret.
+    pub warnings: Vec<String>,
     /// What it was assembled with.
     pub(crate) registry: Registry,
     pub(crate) fd_limit: Option<u64>,
@@ -96,16 +102,21 @@ impl Profile {
         running: Option<&Running<'_>>,
     ) -> Result<Assembly, ConfigErrors> {
         let mut errors = self.findings().to_vec();
-        let plan = references::resolve(self, registry, &mut errors);
-        let built = build::build(&plan, registry, cx, running, &mut errors);
+        let mut plan = references::resolve(self, registry, &mut errors);
+        let mut built = build::build(self, &plan, registry, cx, running, &mut errors);
+        let left_out = listen::leave_out_unserved(&mut plan, &built);
+        security::order_by_hardware(&mut plan, &mut built.stack);
         let settings = keep(self.section(&KeyPath::new(["swarm"])).decode::<Settings>(), &mut errors);
         let dial = keep(self.section(&KeyPath::new(["dial"])).decode::<DialSettings>(), &mut errors);
         let retry = keep(self.section(&KeyPath::new(["retry"])).decode::<RetryConfig>(), &mut errors);
         let identity = keep(self.identity(), &mut errors);
         let facts =
             Facts { profile: self, plan: &plan, built: &built, settings: settings.as_ref(), fd_limit };
-        let notes = rules::check(&facts, &mut errors);
+        let mut notes = rules::check(&facts, &mut errors);
         ConfigErrors::check(errors)?;
+        notes.extend(left_out);
+        notes.extend(security::fingerprints(&built.stack));
+        let warnings = security::warnings(&built.stack);
         Ok(Assembly {
             stack: built.stack,
             settings: settings.unwrap_or_default(),
@@ -115,6 +126,7 @@ impl Profile {
             listen: plan.listen.clone(),
             plan,
             notes,
+            warnings,
             registry: registry.clone(),
             fd_limit,
         })

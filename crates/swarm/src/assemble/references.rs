@@ -1,6 +1,9 @@
 //! `[stack]` and the tables it references: which plugins, in which order, with which options.
 
-use super::{listen, shadow};
+use super::{
+    around::{self, Around},
+    listen, shadow,
+};
 use crate::{
     profile::{Arity, KeyPath, Profile, SLOTS, Slot},
     registry::Registry,
@@ -27,6 +30,8 @@ pub struct Plan {
     pub plugins: Vec<Planned>,
     /// Gates whose denials are counted only.
     pub shadow_gates: Vec<String>,
+    /// What goes around which plugin.
+    pub around: Vec<Around>,
     pub(super) listen_origin: ValueOrigin,
     /// Origins of the keys of `[stack]`.
     pub(super) stack_origins: BTreeMap<&'static str, ValueOrigin>,
@@ -60,7 +65,14 @@ impl Plan {
 /// Reads `listen` and `[stack]` and finds the tables; mistakes go to `errors`.
 pub(super) fn resolve(profile: &Profile, registry: &Registry, errors: &mut Vec<ConfigError>) -> Plan {
     let listen_path = KeyPath::new(["listen"]);
-    let mut resolver = Resolver { profile, registry, errors, plugins: Vec::new(), broken: BTreeSet::new() };
+    let mut resolver = Resolver {
+        profile,
+        registry,
+        errors,
+        plugins: Vec::new(),
+        broken: BTreeSet::new(),
+        around: Vec::new(),
+    };
     let listen = listen::parse(profile, resolver.errors);
     resolver.unknown_keys();
     for slot in &SLOTS {
@@ -69,7 +81,7 @@ pub(super) fn resolve(profile: &Profile, registry: &Registry, errors: &mut Vec<C
     for slot in &SLOTS {
         resolver.unreferenced(slot);
     }
-    let Resolver { plugins, broken, .. } = resolver;
+    let Resolver { plugins, broken, around, .. } = resolver;
     let mut stack_origins: BTreeMap<_, _> =
         SLOTS.iter().map(|slot| (slot.key, profile.origin(&stack_key(slot.key)))).collect();
     stack_origins.insert(shadow::KEY, profile.origin(&stack_key(shadow::KEY)));
@@ -79,6 +91,7 @@ pub(super) fn resolve(profile: &Profile, registry: &Registry, errors: &mut Vec<C
         plugins,
         listen_origin: profile.origin(&listen_path),
         shadow_gates: Vec::new(),
+        around,
         stack_origins,
         identity: profile.section(&KeyPath::new(["identity"])),
         swarm: profile.section(&KeyPath::new(["swarm"])),
@@ -94,12 +107,13 @@ pub(super) fn stack_key(key: &str) -> KeyPath {
     KeyPath::new(["stack", key])
 }
 
-struct Resolver<'a> {
-    profile: &'a Profile,
+pub(super) struct Resolver<'a> {
+    pub(super) profile: &'a Profile,
     registry: &'a Registry,
     errors: &'a mut Vec<ConfigError>,
-    plugins: Vec<Planned>,
-    broken: BTreeSet<&'static str>,
+    pub(super) plugins: Vec<Planned>,
+    pub(super) broken: BTreeSet<&'static str>,
+    pub(super) around: Vec<Around>,
 }
 
 impl Resolver<'_> {
@@ -132,6 +146,7 @@ impl Resolver<'_> {
                 return;
             }
             (Arity::AtMostOne, Value::String(name)) => vec![(String::new(), name)],
+            (Arity::Around, Value::Object(layers)) => return self.around(slot, &path, layers),
             (arity, value) => {
                 let (expected, help) = expected(slot, arity);
                 self.error(&path, "", format!("expected {expected}, found {value}"), help);
@@ -151,14 +166,17 @@ impl Resolver<'_> {
     }
 
     /// The names in a list with their places.
-    fn names(&mut self, slot: &Slot, path: &KeyPath, values: Vec<Value>) -> Vec<(String, String)> {
+    pub(super) fn names(&mut self, slot: &Slot, path: &KeyPath, values: Vec<Value>) -> Vec<(String, String)> {
         let mut names = Vec::new();
         for (i, value) in values.into_iter().enumerate() {
             let index = format!("[{i}]");
             if let Value::String(name) = value {
                 names.push((index, name));
             } else {
-                let (_, help) = expected(slot, Arity::Many);
+                let help = match slot.arity {
+                    Arity::Around => around::HELP.into(),
+                    _ => expected(slot, Arity::Many).1,
+                };
                 self.error(path, &index, format!("expected a name, found {value}"), help);
                 self.broken.insert(slot.layer);
             }
@@ -167,7 +185,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves one name.
-    fn reference(&mut self, slot: &Slot, path: &KeyPath, index: &str, name: String) {
+    pub(super) fn reference(&mut self, slot: &Slot, path: &KeyPath, index: &str, name: String) {
         let plugin = split(&name).and_then(|plugin| self.registry.info(slot.layer, plugin));
         if let Some(info) = plugin {
             let section = self.profile.section(&KeyPath::new([slot.layer, &name]));
@@ -216,6 +234,7 @@ impl Resolver<'_> {
                     let key = slot.key;
                     let help = match slot.arity {
                         Arity::Many => format!("add {name:?} to `{key}` in [stack], or remove the table"),
+                        Arity::Around => around::unreferenced_help(&name),
                         Arity::AtMostOne => format!("set `{key} = {name:?}` in [stack], or remove the table"),
                     };
                     self.error(&path, "", "nobody references this table", help);
@@ -224,7 +243,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn error(&mut self, path: &KeyPath, index: &str, problem: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        path: &KeyPath,
+        index: &str,
+        problem: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.errors.push(ConfigError {
             key: format!("{path}{index}"),
             origin: self.profile.origin(path),
@@ -239,6 +264,7 @@ fn expected(slot: &Slot, arity: Arity) -> (&'static str, String) {
     let key = slot.key;
     match arity {
         Arity::Many => ("a list of names", format!("write {key} = [\"name\", …]; [] for none")),
+        Arity::Around => ("a table of layers", around::HELP.into()),
         Arity::AtMostOne => ("one name", format!("write {key} = \"name\"; \"none\" for none")),
     }
 }

@@ -3,7 +3,7 @@
 //! A rule about a layer is skipped if something of the layer is broken already: that has been reported, and a
 //! second error would only follow from it.
 
-use super::{Plan, build::Built, references::stack_key, resources, services};
+use super::{Plan, build::Built, references::stack_key, resources, security, services};
 use crate::{
     profile::{KeyPath, Profile},
     settings::Settings,
@@ -25,12 +25,15 @@ pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<Str
         errors.extend(no_transport(facts));
         errors.extend(raw_links(facts));
         errors.extend(unserved_addresses(facts));
+        errors.extend(listeners_that_lack(facts));
+        errors.extend(unprotected_transports(facts));
     }
     if let Some(settings) = facts.settings {
         errors.extend(marks_below_cap(facts, settings));
         errors.extend(cap_below_fd_limit(facts, settings));
         errors.extend(services::check(facts, settings));
         errors.extend(nowhere_to_keep_tags(facts, settings));
+        errors.extend(security::insecure_without_consent(facts, settings));
         let found = resources::check(facts, settings);
         errors.extend(found.errors);
         return found.notes;
@@ -64,6 +67,22 @@ fn raw_links(facts: &Facts<'_>) -> Vec<ConfigError> {
     errors.collect()
 }
 
+/// A private network has no member that it cannot keep to itself.
+fn unprotected_transports(facts: &Facts<'_>) -> Vec<ConfigError> {
+    let stack = &facts.built.stack;
+    let Some(protector) = &stack.protector else { return Vec::new() };
+    let unprotected = stack.transports.iter().filter(|t| t.object.capabilities().muxed);
+    let errors = unprotected.map(|transport| {
+        let (transport, protector) = (&transport.name, &protector.name);
+        let problem = format!(
+            "transport `{transport}` secures its links by itself, so that `{protector}` cannot keep them within the private network"
+        );
+        let help = format!("remove \"{transport}\" and its addresses in `listen`, or `protector` in [stack]");
+        error(facts.profile, &stack_key("transports"), problem, help)
+    });
+    errors.collect()
+}
+
 fn unserved_addresses(facts: &Facts<'_>) -> Vec<ConfigError> {
     let transports = &facts.built.stack.transports;
     if transports.is_empty() {
@@ -78,6 +97,20 @@ fn unserved_addresses(facts: &Facts<'_>) -> Vec<ConfigError> {
         error(facts.profile, &KeyPath::new(["listen"]), problem, help)
     });
     errors.collect()
+}
+
+/// What a transport needs for an address that it serves, such as a certificate.
+fn listeners_that_lack(facts: &Facts<'_>) -> Vec<ConfigError> {
+    let transports = &facts.built.stack.transports;
+    let lacking = facts.plan.listen.iter().filter_map(|addr| {
+        let transport = transports.iter().find(|t| t.object.supports(addr))?;
+        let problem = transport.object.check_listen(addr).err()?;
+        let table = KeyPath::new(["transport", transport.name.as_str()]);
+        let help = format!("complete [{table}], or remove the address");
+        let problem = format!("transport `{}`: {problem}", transport.name);
+        Some(error(facts.profile, &KeyPath::new(["listen"]), problem, help))
+    });
+    lacking.collect()
 }
 
 /// The pruner has to act before the hard cap does.

@@ -1,6 +1,6 @@
 //! The JSON Schema of a whole profile, for editors.
 
-use super::shadow;
+use super::{around, shadow};
 use crate::{
     dial::{DialSettings, RetryConfig},
     profile::{Arity, IdentityConfig, SLOTS, Slot},
@@ -46,6 +46,7 @@ fn stack(registry: &Registry) -> Value {
         .map(|slot| {
             let names = registry.names(slot.layer).join("|");
             let schema = match slot.arity {
+                Arity::Around => around::schema(&names),
                 Arity::Many => json!({
                     "description": format!("Plugins of layer {}, in order.", slot.layer),
                     "type": "array", "uniqueItems": true,

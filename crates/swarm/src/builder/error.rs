@@ -1,6 +1,6 @@
 //! What is wrong with a stack that cannot carry a connection.
 
-use crate::{handlers::HandlerError, stack::Stack};
+use crate::{handlers::HandlerError, settings::Settings, stack::Stack};
 use skep_api::{ConfigErrors, peerstore::PeerStoreError};
 
 /// A stack that cannot carry a connection.
@@ -16,6 +16,21 @@ pub enum BuildError {
     /// A transport gives raw links, but nothing multiplexes them.
     #[error("transport `{0}` needs a muxer; add one with `.muxer(name, object)`")]
     NoMuxer(String),
+    /// A transport whose links cannot be kept within the private network.
+    #[error(
+        "transport `{transport}` secures its links by itself, so that `{protector}` cannot protect them; leave one out"
+    )]
+    Unprotected {
+        /// The transport.
+        transport: String,
+        /// The protector.
+        protector: String,
+    },
+    /// A security upgrade that proves nothing.
+    #[error(
+        "`{0}` neither hides what is said nor proves who says it; in tests set `Settings::allow_insecure`"
+    )]
+    Insecure(String),
     /// The swarm's settings contradict themselves, or leave no room for anything.
     #[error(transparent)]
     Settings(#[from] ConfigErrors),
@@ -27,7 +42,7 @@ pub enum BuildError {
     Handler(#[from] HandlerError),
 }
 
-pub(super) fn check(stack: &Stack) -> Result<(), BuildError> {
+pub(super) fn check(stack: &Stack, settings: &Settings) -> Result<(), BuildError> {
     if stack.transports.is_empty() {
         return Err(BuildError::NoTransport);
     }
@@ -39,5 +54,13 @@ pub(super) fn check(stack: &Stack) -> Result<(), BuildError> {
             return Err(BuildError::NoMuxer(transport.name.clone()));
         }
     }
-    Ok(())
+    let muxed = stack.transports.iter().find(|t| t.object.capabilities().muxed);
+    if let (Some(protector), Some(transport)) = (&stack.protector, muxed) {
+        let (transport, protector) = (transport.name.clone(), protector.name.clone());
+        return Err(BuildError::Unprotected { transport, protector });
+    }
+    match stack.security.iter().find(|upgrader| upgrader.object.insecure()) {
+        Some(insecure) if !settings.allow_insecure => Err(BuildError::Insecure(insecure.name.clone())),
+        _ => Ok(()),
+    }
 }

@@ -3,8 +3,8 @@
 use super::SwarmBuilder;
 use crate::stack::Named;
 use skep_api::{
-    gate::Gate, muxer::Muxer, peerstore::PeerStore, protocol::ProtocolHandler, pruner::Pruner,
-    ranker::DialRanker, resolver::Resolver, resources::ResourceManager, security::Upgrader,
+    gate::Gate, muxer::Muxer, peerstore::PeerStore, protector::Protector, protocol::ProtocolHandler,
+    pruner::Pruner, ranker::DialRanker, resolver::Resolver, resources::ResourceManager, security::Upgrader,
     selector::ConnectionSelector, service::Service, transport::Transport,
 };
 use std::sync::Arc;
@@ -14,6 +14,13 @@ impl SwarmBuilder {
     #[must_use]
     pub fn transport(mut self, name: &str, object: Arc<dyn Transport>) -> Self {
         self.stack.transports.push(Named::new(name, "", object));
+        self
+    }
+
+    /// Sets what keeps raw links within a private network. Transports whose links come secured cannot have it.
+    #[must_use]
+    pub fn protector(mut self, name: &str, object: Arc<dyn Protector>) -> Self {
+        self.stack.protector = Some(Named::new(name, "", object));
         self
     }
 

@@ -135,7 +135,7 @@ impl SwarmBuilder {
     /// # Errors
     /// [`BuildError`] if the layers cannot carry a connection.
     pub fn build(self) -> Result<Swarm, BuildError> {
-        error::check(&self.stack)?;
+        error::check(&self.stack, &self.settings)?;
         self.settings.check()?;
         self.settings.check_store(self.stack.peerstore.is_some())?;
         if let Some(store) = &self.stack.peerstore {

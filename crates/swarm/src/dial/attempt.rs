@@ -113,7 +113,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 fn answered(error: &AttemptError) -> Option<bool> {
     use TransportErrorKind as Kind;
     match (&error.stage, &error.cause) {
-        (Stage::Security | Stage::Peer | Stage::Muxer | Stage::Gate, _) => Some(true),
+        (Stage::Protector | Stage::Security | Stage::Peer | Stage::Muxer | Stage::Gate, _) => Some(true),
         (Stage::Connect, Cause::TimedOut(_)) => Some(false),
         (Stage::Connect, Cause::Transport(e)) => match e.kind() {
             Kind::TimedOut | Kind::Unreachable => Some(false),

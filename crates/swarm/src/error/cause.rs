@@ -5,6 +5,7 @@ use skep_api::{
     error::{Fault, Kind, Retry},
     gate::Denial,
     muxer::MuxerError,
+    protector::ProtectorError,
     resolver::ResolveError,
     resources::LimitExceeded,
     security::SecurityError,
@@ -19,6 +20,9 @@ pub enum Cause {
     /// The transport failed.
     #[error(transparent)]
     Transport(TransportError),
+    /// The link is not one of this private network.
+    #[error(transparent)]
+    Protector(ProtectorError),
     /// The security upgrade failed.
     #[error(transparent)]
     Security(SecurityError),
@@ -126,6 +130,7 @@ impl Cause {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Transport(e) => e.kind().code(),
+            Self::Protector(e) => e.kind().code(),
             Self::Security(e) => e.kind().code(),
             Self::Muxer(e) => e.kind().code(),
             Self::Resolve(e) => e.kind().code(),
@@ -158,6 +163,7 @@ impl Cause {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Transport(e) => e.kind().advice(),
+            Self::Protector(e) => e.kind().advice(),
             Self::Security(e) => e.kind().advice(),
             Self::Muxer(e) => e.kind().advice(),
             Self::Resolve(e) => e.kind().advice(),
@@ -199,6 +205,7 @@ impl Cause {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Transport(e) => e.kind().fault(),
+            Self::Protector(e) => e.kind().fault(),
             Self::Security(e) => e.kind().fault(),
             Self::Muxer(e) => e.kind().fault(),
             Self::Resolve(e) => e.kind().fault(),
@@ -215,6 +222,7 @@ impl Cause {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Transport(e) => e.kind().retry(),
+            Self::Protector(e) => e.kind().retry(),
             Self::Security(e) => e.kind().retry(),
             Self::Muxer(e) => e.kind().retry(),
             Self::Resolve(e) => e.kind().retry(),

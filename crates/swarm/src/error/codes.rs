@@ -1,8 +1,8 @@
 //! The stable words of all causes, for whoever has to know them before they come up.
 
 use skep_api::{
-    error::Kind, muxer::MuxerErrorKind, resolver::ResolveErrorKind, security::SecurityErrorKind,
-    transport::TransportErrorKind,
+    error::Kind, muxer::MuxerErrorKind, protector::ProtectorErrorKind, resolver::ResolveErrorKind,
+    security::SecurityErrorKind, transport::TransportErrorKind,
 };
 
 /// The words of the causes that are the swarm's own.
@@ -36,7 +36,10 @@ pub(crate) fn all() -> Vec<&'static str> {
         kinds.iter().map(|kind| kind.code())
     }
     let layers = of(TransportErrorKind::ALL).chain(of(SecurityErrorKind::ALL));
-    let layers = layers.chain(of(MuxerErrorKind::ALL)).chain(of(ResolveErrorKind::ALL));
+    let layers = layers
+        .chain(of(ProtectorErrorKind::ALL))
+        .chain(of(MuxerErrorKind::ALL))
+        .chain(of(ResolveErrorKind::ALL));
     OWN.into_iter().chain(layers).collect()
 }
 

@@ -21,6 +21,8 @@ pub enum Stage {
     Queue,
     /// The transport's dial or accept.
     Connect,
+    /// What keeps the link within a private network.
+    Protector,
     /// The security handshake, its negotiation included.
     Security,
     /// Who the peer is.
@@ -33,11 +35,12 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the road.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Filter,
         Self::Resolve,
         Self::Queue,
         Self::Connect,
+        Self::Protector,
         Self::Security,
         Self::Peer,
         Self::Muxer,
@@ -52,6 +55,7 @@ impl Stage {
             Self::Resolve => "resolve",
             Self::Queue => "queue",
             Self::Connect => "connect",
+            Self::Protector => "protector",
             Self::Security => "security",
             Self::Peer => "peer",
             Self::Muxer => "muxer",

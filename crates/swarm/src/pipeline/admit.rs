@@ -7,11 +7,12 @@ use crate::{
     swarm::Inner,
 };
 use skep_api::{
-    Multiaddr, PeerId,
+    Multiaddr, PeerId, address,
     gate::Checkpoint,
+    multiaddr::Protocol,
     resources::ConnectionRequest,
-    security::Role,
-    transport::{Incoming, Link, Transport, TransportError},
+    security::{Role, SecurityError},
+    transport::{Incoming, Link, Transport, TransportError, TransportErrorKind},
 };
 use std::time::Duration;
 
@@ -60,6 +61,11 @@ impl Approved {
         &self.0.addr
     }
 
+    /// Whether the link has a socket of its own; those of a muxed transport share one.
+    pub(crate) fn has_descriptor(&self) -> bool {
+        !self.0.transport.object.capabilities().muxed
+    }
+
     pub(crate) fn admit(self, permit: Permit) -> Admitted<Self> {
         Admitted { inner: self, permit }
     }
@@ -67,13 +73,42 @@ impl Approved {
 
 impl Admitted<Approved> {
     /// Connects within `limit`. Dropping the future closes the socket and gives the permit back.
-    pub(crate) async fn connect(self, limit: Duration) -> Result<Admitted<Link>, AttemptError> {
+    pub(crate) async fn connect(
+        self,
+        expected: Option<PeerId>,
+        limit: Duration,
+    ) -> Result<Admitted<Link>, AttemptError> {
         let Approved(Target { addr, transport }) = self.inner;
-        let fail = |cause| AttemptError::new(Stage::Connect, &transport.name, cause);
+        // A transport that secures its links itself is told who has to answer.
+        let addr = match expected {
+            Some(peer) if transport.object.capabilities().muxed => {
+                address::without_peer(&addr).with(Protocol::P2p(peer))
+            }
+            _ => addr,
+        };
         match tokio::time::timeout(limit, transport.object.dial(&addr)).await {
             Ok(Ok(link)) => Ok(Admitted { inner: link, permit: self.permit }),
-            Ok(Err(e)) => Err(fail(Cause::Transport(e))),
-            Err(_) => Err(fail(Cause::TimedOut(limit))),
+            Ok(Err(e)) => Err(failed(&transport.name, e)),
+            Err(_) => Err(AttemptError::new(Stage::Connect, &transport.name, Cause::TimedOut(limit))),
+        }
+    }
+}
+
+/// A dial or an accept that failed. Where the transport secures its links, that may be its handshake.
+pub(crate) fn failed(transport: &str, error: TransportError) -> AttemptError {
+    let (kind, detail) = (error.kind(), error.detail().to_string());
+    if kind != TransportErrorKind::Handshake {
+        return AttemptError::new(Stage::Connect, transport, Cause::Transport(error));
+    }
+    match error.into_source().map(|source| source.downcast::<SecurityError>()) {
+        Some(Ok(error)) => AttemptError::new(Stage::Security, transport, Cause::Security(*error)),
+        source => {
+            let error = TransportError::new(kind, detail);
+            let error = match source {
+                Some(Err(source)) => error.with_source(source),
+                _ => error,
+            };
+            AttemptError::new(Stage::Connect, transport, Cause::Transport(error))
         }
     }
 }
@@ -83,10 +118,12 @@ impl Admitted<Approved> {
 pub(crate) fn link(
     node: &Inner,
     incoming: Box<dyn Incoming>,
+    has_descriptor: bool,
     mut permit: Permit,
 ) -> Result<Admitted<Box<dyn Incoming>>, AttemptError> {
     let (local, remote) = (incoming.local_addr(), incoming.remote_addr());
-    let request = ConnectionRequest::new(Role::Listener, remote);
+    let mut request = ConnectionRequest::new(Role::Listener, remote);
+    request.descriptor = has_descriptor;
     let admitted = node
         .ask_in_turn(&Checkpoint::Link { local, remote }, &mut permit)
         .and_then(|()| node.grant(&mut permit, &request));

@@ -6,7 +6,7 @@ use super::{
     upgrade::{Established, Upgrade},
 };
 use crate::{
-    error::{AttemptError, Cause, Stage},
+    error::{AttemptError, Stage},
     permits::Permit,
     swarm::Inner,
 };
@@ -14,23 +14,30 @@ use skep_api::{security::Role, transport::Incoming};
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// The transport that a connection comes in by.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    /// What the profile calls it.
+    pub(crate) name: String,
+    /// Whether its links come secured and multiplexed.
+    pub(crate) muxed: bool,
+}
+
 /// Admits, accepts and upgrades one inbound connection. One deadline covers all of it.
 pub(crate) async fn accept(
     node: &Inner,
     incoming: Box<dyn Incoming>,
     permit: Permit,
-    transport: &str,
+    transport: &Listening,
 ) -> Result<Established, AttemptError> {
     let limit = node.live().settings.upgrade_timeout.0;
     let begun = Instant::now();
     let progress = Progress::default();
+    let Listening { name: transport, muxed } = transport;
     progress.at(Stage::Connect, transport);
     let attempt = async {
-        let admitted = admit::link(node, incoming, permit)?;
-        let link = admitted
-            .accept()
-            .await
-            .map_err(|e| AttemptError::new(Stage::Connect, transport, Cause::Transport(e)))?;
+        let admitted = admit::link(node, incoming, !muxed, permit)?;
+        let link = admitted.accept().await.map_err(|e| admit::failed(transport, e))?;
         let upgrade = Upgrade {
             node,
             stack: Arc::clone(&node.live().stack),

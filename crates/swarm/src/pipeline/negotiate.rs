@@ -32,22 +32,26 @@ where
 
 /// Whether an error means that the other side took none of the protocols proposed.
 pub(crate) fn refused(error: &(dyn Error + 'static)) -> bool {
+    find(error, |e| matches!(e.downcast_ref(), Some(NegotiationError::Failed)).then_some(())).is_some()
+}
+
+/// The first of an error and its causes in which `look` finds what it looks for.
+pub(crate) fn find<'a, T>(
+    error: &'a (dyn Error + 'static),
+    look: impl Fn(&'a (dyn Error + 'static)) -> Option<T>,
+) -> Option<T> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if is_refusal(error) {
-            return true;
+        if let Some(found) = look(error) {
+            return Some(found);
         }
         // An I/O error's `source()` skips the error it carries.
         if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && is_refusal(inner)
+            && let Some(found) = look(inner)
         {
-            return true;
+            return Some(found);
         }
         cause = error.source();
     }
-    false
-}
-
-fn is_refusal(error: &(dyn Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(NegotiationError::Failed))
+    None
 }

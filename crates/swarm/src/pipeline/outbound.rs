@@ -29,12 +29,13 @@ pub(crate) async fn connect(
             .map_err(|limit| AttemptError::new(Stage::Queue, "", Cause::Limit(limit)))?;
         let mut request = ConnectionRequest::new(Role::Dialer, target.addr());
         request.expected = expected.as_ref();
+        request.descriptor = target.has_descriptor();
         permit.sit(node.counted.take_seat(Role::Dialer, target.addr()));
         node.grant(&mut permit, &request)?;
         progress.start();
         let transport = target.transport().to_string();
         progress.at(Stage::Connect, &transport);
-        let link = target.admit(permit).connect(node.dialer.connect_timeout()).await?;
+        let link = target.admit(permit).connect(expected, node.dialer.connect_timeout()).await?;
         let upgrade = Upgrade {
             node,
             stack: Arc::clone(&node.live().stack),

@@ -15,6 +15,7 @@ use skep_api::{
     escape,
     gate::Checkpoint,
     muxer::{Muxed, MuxerError, MuxerErrorKind},
+    protector::ProtectorError,
     security::{Role, SecureCx, Secured, SecurityError, SecurityErrorKind, Verifier},
     transport::{Link, RawLink},
 };
@@ -95,11 +96,11 @@ impl Upgrade<'_> {
     }
 
     async fn raw(self, link: RawLink, permit: Permit) -> Result<Established, AttemptError> {
-        self.progress.at(Stage::Security, "");
         let link = self.node.meters.count_bytes(link, self.transport);
+        let io = self.protect(link.io).await?;
+        self.progress.at(Stage::Security, "");
         let step = (Stage::Security, self.role);
-        let (security, secured) =
-            self.node.meters.handshake(step, self.progress, self.secure(link.io)).await?;
+        let (security, secured) = self.node.meters.handshake(step, self.progress, self.secure(io)).await?;
         let peer = secured.verified().peer();
         self.progress.at(Stage::Peer, "");
         self.check_peer(peer, &link.remote, permit.seat())?;
@@ -122,9 +123,31 @@ impl Upgrade<'_> {
         Ok(Established { muxed, permit, info, begun: self.begun })
     }
 
+    /// Goes first on a raw link: outside of the private network nothing else is said.
+    async fn protect(&self, io: BoxIo) -> Result<BoxIo, AttemptError> {
+        let Some(protector) = &self.stack.protector else { return Ok(io) };
+        self.progress.at(Stage::Protector, &protector.name);
+        let protected = protector.object.protect(io, self.role).await;
+        protected.map_err(|e| AttemptError::new(Stage::Protector, &protector.name, Cause::Protector(e)))
+    }
+
+    /// A failed handshake. That the peer is not of the private network shows in the first read, which is the handshake's.
+    fn handshake_failed(&self, plugin: &str, error: SecurityError) -> AttemptError {
+        let stranger = negotiate::find(&error, |e| {
+            e.downcast_ref().map(|e: &ProtectorError| ProtectorError::new(e.kind(), e.detail()))
+        });
+        match (&self.stack.protector, stranger) {
+            (Some(protector), Some(stranger)) => {
+                let cause = Cause::Protector(stranger.with_source(error));
+                AttemptError::new(Stage::Protector, &protector.name, cause)
+            }
+            _ => AttemptError::new(Stage::Security, plugin, Cause::Security(error)),
+        }
+    }
+
     async fn secure(&self, io: BoxIo) -> Result<(String, Secured<BoxIo>), AttemptError> {
         let upgraders = &self.stack.security;
-        let fail = |plugin: &str, e| AttemptError::new(Stage::Security, plugin, Cause::Security(e));
+        let fail = |plugin: &str, e| self.handshake_failed(plugin, e);
         let ids = upgraders.iter().map(|u| u.object.protocol());
         let (id, io) = negotiate::negotiate(io, self.role, ids)
             .await
@@ -134,7 +157,7 @@ impl Upgrade<'_> {
         };
         self.progress.at(Stage::Security, &upgrader.name);
         let muxers = self.stack.muxers.iter().map(|m| m.object.protocol().to_string()).collect();
-        let cx = SecureCx::new(self.role, Verifier::new(self.expected), muxers);
+        let cx = SecureCx::new(self.role, self.verifier(), muxers);
         match upgrader.object.secure(Box::new(io), cx).await {
             Ok(secured) => Ok((upgrader.name.clone(), secured)),
             Err(e) if negotiate::refused(&e) => {
@@ -146,12 +169,17 @@ impl Upgrade<'_> {
         }
     }
 
+    fn verifier(&self) -> Verifier {
+        let verifier = Verifier::new(self.expected);
+        if self.node.live().settings.allow_insecure { verifier.allowing_insecure() } else { verifier }
+    }
+
     /// Who it is must not be this node itself, and the gates must agree.
     fn check_peer(&self, peer: PeerId, remote: &Multiaddr, seat: Option<u64>) -> Result<(), AttemptError> {
         if peer == self.node.local_peer {
             return Err(AttemptError::new(Stage::Peer, "", Cause::OwnAddress));
         }
-        // The verifier of a raw link has compared them; a transport that secures by itself knows no expected peer.
+        // The verifier has compared them, but for a link that was made elsewhere.
         if let Some(expected) = self.expected.filter(|expected| *expected != peer) {
             let detail = format!("expected {expected}, found {peer}");
             let error = SecurityError::new(SecurityErrorKind::WrongPeer, detail);

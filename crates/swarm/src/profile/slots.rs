@@ -22,11 +22,14 @@ pub(crate) enum Arity {
     Many,
     /// One name or `"none"`.
     AtMostOne,
+    /// A table: for each plugin of another layer, a list of names.
+    Around,
 }
 
 /// The layers of [`crate::Stack`], in the order in which errors and listings have them.
-pub(crate) const SLOTS: [Slot; 12] = [
+pub(crate) const SLOTS: [Slot; 14] = [
     slot::<layer::Transport>(Arity::Many),
+    slot::<layer::Protector>(Arity::AtMostOne),
     slot::<layer::Security>(Arity::Many),
     slot::<layer::Muxer>(Arity::Many),
     slot::<layer::Gate>(Arity::Many),
@@ -38,6 +41,8 @@ pub(crate) const SLOTS: [Slot; 12] = [
     slot::<layer::Resources>(Arity::AtMostOne),
     slot::<layer::Protocol>(Arity::Many),
     slot::<layer::Service>(Arity::Many),
+    // Last: it names plugins of the layers before.
+    slot::<layer::Decorator>(Arity::Around),
 ];
 
 const fn slot<L: Layer>(arity: Arity) -> Slot {

@@ -155,6 +155,7 @@ impl fmt::Debug for RegistryBuilder {
 /// The one place that reads what the crates submitted before `main`.
 fn collect_all(builder: &mut RegistryBuilder) {
     collect::<layer::Transport>(builder);
+    collect::<layer::Protector>(builder);
     collect::<layer::Security>(builder);
     collect::<layer::Muxer>(builder);
     collect::<layer::Gate>(builder);
@@ -166,6 +167,7 @@ fn collect_all(builder: &mut RegistryBuilder) {
     collect::<layer::Peerstore>(builder);
     collect::<layer::Protocol>(builder);
     collect::<layer::Service>(builder);
+    collect::<layer::Decorator>(builder);
 }
 
 fn collect<L: Layer>(builder: &mut RegistryBuilder)

@@ -67,76 +67,53 @@ pub mod tcp {
     }
 }
 
-/// A transport for `/memory/…` that comes secured and multiplexed.
-pub mod memory {
-    use async_trait::async_trait;
-    use skep_api::{
-        Multiaddr,
-        config::NoConfig,
-        multiaddr::Protocol,
-        register_transport,
-        transport::{Link, Listener, Transport, TransportCapabilities, TransportError, TransportErrorKind},
+/// A transport for addresses with this part that comes secured and multiplexed.
+macro_rules! muxed {
+    ($module:ident, $name:literal, $part:pat) => {
+        pub mod $module {
+            use async_trait::async_trait;
+            use skep_api::{
+                Multiaddr,
+                config::NoConfig,
+                multiaddr::Protocol,
+                register_transport,
+                transport::{
+                    Link, Listener, Transport, TransportCapabilities, TransportError, TransportErrorKind,
+                },
+            };
+            use std::sync::Arc;
+
+            register_transport! {
+                name: $name,
+                summary: "a fake",
+                example: "",
+                config: NoConfig,
+                build: |_, _| Ok(Arc::new(Muxed)),
+            }
+
+            #[derive(Debug)]
+            struct Muxed;
+            #[async_trait]
+            impl Transport for Muxed {
+                fn supports(&self, addr: &Multiaddr) -> bool {
+                    addr.iter().any(|p| matches!(p, $part))
+                }
+                fn capabilities(&self) -> TransportCapabilities {
+                    TransportCapabilities::muxed()
+                }
+                async fn dial(&self, addr: &Multiaddr) -> Result<Link, TransportError> {
+                    Err(TransportError::new(TransportErrorKind::Closed, addr.to_string()))
+                }
+                async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
+                    Err(TransportError::new(TransportErrorKind::Closed, addr.to_string()))
+                }
+            }
+        }
     };
-    use std::sync::Arc;
-
-    register_transport! {
-        name: "memory",
-        summary: "fake memory",
-        example: "",
-        config: NoConfig,
-        build: |_, _| Ok(Arc::new(Memory)),
-    }
-
-    #[derive(Debug)]
-    struct Memory;
-    #[async_trait]
-    impl Transport for Memory {
-        fn supports(&self, addr: &Multiaddr) -> bool {
-            addr.iter().next().is_some_and(|p| matches!(p, Protocol::Memory(_)))
-        }
-        fn capabilities(&self) -> TransportCapabilities {
-            TransportCapabilities::muxed()
-        }
-        async fn dial(&self, addr: &Multiaddr) -> Result<Link, TransportError> {
-            Err(TransportError::new(TransportErrorKind::Closed, addr.to_string()))
-        }
-        async fn listen(&self, addr: &Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
-            Err(TransportError::new(TransportErrorKind::Closed, addr.to_string()))
-        }
-    }
 }
 
-/// A security layer that no stream passes.
-pub mod noise {
-    use async_trait::async_trait;
-    use skep_api::{
-        BoxIo,
-        config::NoConfig,
-        register_security,
-        security::{SecureCx, Secured, SecurityError, SecurityErrorKind, Upgrader},
-    };
-    use std::sync::Arc;
-
-    register_security! {
-        name: "noise",
-        summary: "fake Noise",
-        example: "",
-        config: NoConfig,
-        build: |_, _| Ok(Arc::new(Noise)),
-    }
-
-    #[derive(Debug)]
-    struct Noise;
-    #[async_trait]
-    impl Upgrader for Noise {
-        fn protocol(&self) -> &'static str {
-            "/noise"
-        }
-        async fn secure(&self, _io: BoxIo, _cx: SecureCx) -> Result<Secured<BoxIo>, SecurityError> {
-            Err(SecurityError::new(SecurityErrorKind::Malformed, "fake"))
-        }
-    }
-}
+muxed!(memory, "memory", Protocol::Memory(_));
+muxed!(quic, "quic", Protocol::QuicV1);
 
 /// A muxer that is never started.
 pub mod yamux {

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 mod lower;
+pub mod security;
 mod services;
 mod upper;
 
@@ -12,15 +13,22 @@ use skep_swarm::{
     registry::{Registry, RegistryBuilder},
 };
 
-pub use lower::{memory, noise, tcp, yamux};
+pub use lower::{memory, quic, tcp, yamux};
+pub use security::{noise, tls};
 pub use services::{health, reconnect};
 pub use upper::{best, dns, identify, ip_filter, ping, scoped, smart, store, watermark};
 
 /// All fakes but `memory`, by hand.
 pub fn builder() -> RegistryBuilder {
-    Registry::builder()
+    others(Registry::builder().add(noise::PLUGIN).add(tls::PLUGIN))
+}
+
+/// With all fakes but `memory` and those of security.
+pub fn others(builder: RegistryBuilder) -> RegistryBuilder {
+    builder
         .add(tcp::PLUGIN)
-        .add(noise::PLUGIN)
+        .add(quic::PLUGIN)
+        .add(renamed(tcp::PLUGIN, "websocket"))
         .add(yamux::PLUGIN)
         .add(ip_filter::PLUGIN)
         .add(watermark::PLUGIN)

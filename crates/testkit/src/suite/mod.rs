@@ -4,9 +4,11 @@
 //! of them, and beside it the macro of the crate that makes tests of them.
 
 pub mod gate;
+pub mod insecure_upgrader;
 pub mod muxer;
 pub mod peerstore;
 pub mod plugin;
+pub mod protector;
 pub mod pruner;
 pub mod ranker;
 pub mod resolver;

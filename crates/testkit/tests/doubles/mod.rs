@@ -6,10 +6,13 @@
 pub(crate) mod bent;
 pub(crate) mod muxer;
 pub(crate) mod peerstore;
+pub(crate) mod plain;
 pub(crate) mod plugin;
 pub(crate) mod policy;
+pub(crate) mod protector;
 pub(crate) mod ranker;
 pub(crate) mod resources;
+pub(crate) mod secured;
 pub(crate) mod security;
 pub(crate) mod selector;
 pub(crate) mod service;

@@ -89,8 +89,8 @@ async fn a_flush_sends_one_frame() {
     for _ in 0..10 {
         stream.write_all(b"0123456789").await.unwrap();
     }
-    let taken = stream.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cd")]).await.unwrap();
-    assert_eq!(taken, 4);
+    let written = stream.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"cd")]).await.unwrap();
+    assert_eq!(written, 4);
     stream.flush().await.unwrap();
     stream.flush().await.unwrap();
     let mut bytes = vec![0; 106];

@@ -1,6 +1,7 @@
 //! Security upgrades: the obligations `S1` to `S8` of [`skep_api::security`], over an in-memory duplex.
 
 mod channel;
+mod consent;
 mod handshake;
 mod identity;
 mod shaken;
@@ -10,6 +11,7 @@ pub use channel::{
     a_mebibyte_goes_both_ways, s4_no_plaintext_is_on_the_wire, s6_the_first_flush_ends_the_handshake,
     s7_the_end_of_one_direction_arrives_as_such, short_reads_and_writes_change_nothing,
 };
+pub use consent::insecure_needs_consent;
 pub use handshake::{
     s3_a_changed_handshake_fails, s3_a_truncated_handshake_fails, s5_a_handshake_that_never_ends_is_given_up,
     s5_junk_ends_the_handshake, s8_dropping_the_handshake_closes_the_stream,

@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use skep_api::{
-    BoxIo, CloseReason, Code,
+    CloseReason, Code,
     muxer::{Muxed, MuxedConn, Muxer},
     protocol::NegotiatedStream,
     security::Role,
@@ -50,13 +50,18 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// Two ends of a connection that came multiplexed, their drivers in tasks.
+    #[must_use]
+    pub fn muxed(dialer: Muxed, listener: Muxed, cut: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { dialer: BareEnd::drive(dialer), listener: BareEnd::drive(listener), cut }
+    }
+
     /// Connects two bare muxers over an in-memory duplex, their drivers in tasks.
     #[must_use]
     pub fn over(duplex: DuplexConfig, dialer: &dyn Muxer, listener: &dyn Muxer) -> Self {
         let (a, b, wire) = wiretap(duplex);
-        let dialer = BareEnd::start(dialer, a, Role::Dialer);
-        let listener = BareEnd::start(listener, b, Role::Listener);
-        Self { dialer, listener, cut: Arc::new(move || wire.lose()) }
+        let (dialer, listener) = (dialer.mux(a, Role::Dialer), listener.mux(b, Role::Listener));
+        Self::muxed(dialer, listener, Arc::new(move || wire.lose()))
     }
 }
 
@@ -75,15 +80,19 @@ pub struct Carries {
     pub stops: bool,
     /// The code of the connection's close.
     pub closes: bool,
+    /// That a stream was opened, before anything is written to it.
+    pub openings: bool,
 }
 
 impl Carries {
     /// What yamux carries: everything but that the reader has stopped.
-    pub const RESETS_AND_CLOSES: Self = Self { resets: true, stops: false, closes: true };
-    /// What QUIC carries.
-    pub const ALL: Self = Self { resets: true, stops: true, closes: true };
+    pub const RESETS_AND_CLOSES: Self = Self { resets: true, stops: false, closes: true, openings: true };
+    /// All there is to carry.
+    pub const ALL: Self = Self { resets: true, stops: true, closes: true, openings: true };
+    /// What QUIC carries: its streams begin with their first data.
+    pub const QUIC: Self = Self { openings: false, ..Self::ALL };
     /// What mplex carries.
-    pub const NOTHING: Self = Self { resets: false, stops: false, closes: false };
+    pub const NOTHING: Self = Self { resets: false, stops: false, closes: false, openings: true };
 
     pub(super) fn reset(self, code: Code) -> Code {
         if self.resets { code } else { Code::UNKNOWN }
@@ -102,6 +111,8 @@ pub struct Fixture {
     connect: Arc<Connect>,
     clock: Clock,
     pub(super) carries: Carries,
+    /// Most bytes to leave unread, where more may cost the stream.
+    pub(super) most_unread: Option<usize>,
     opener: Role,
 }
 
@@ -118,7 +129,7 @@ impl Fixture {
         F: Future<Output = Result<Connected, Broken>> + Send + 'static,
     {
         let connect: Arc<Connect> = Arc::new(move || Box::pin(connect()));
-        Self { connect, clock, carries, opener: Role::Dialer }
+        Self { connect, clock, carries, most_unread: None, opener: Role::Dialer }
     }
 
     /// Tests a bare muxer over an in-memory duplex, on a paused clock.
@@ -137,6 +148,14 @@ impl Fixture {
     #[must_use]
     pub fn opened_by(mut self, opener: Role) -> Self {
         self.opener = opener;
+        self
+    }
+
+    /// The same for a muxer that cannot slow down one stream alone: it may reset a stream of which more than so many
+    /// bytes are unread. The scripts leave no more unread than that, except where they test what happens then.
+    #[must_use]
+    pub fn without_flow_control(mut self, most_unread: usize) -> Self {
+        self.most_unread = Some(most_unread);
         self
     }
 
@@ -165,15 +184,14 @@ impl harness::Fixture for Fixture {
     }
 }
 
-/// One end of a bare muxer, its driver in a task.
+/// One end of a bare connection, its driver in a task.
 struct BareEnd {
     conn: Arc<dyn MuxedConn>,
     reason: watch::Receiver<Option<CloseReason>>,
 }
 
 impl BareEnd {
-    fn start(muxer: &dyn Muxer, io: BoxIo, role: Role) -> Arc<Self> {
-        let Muxed { conn, driver } = muxer.mux(io, role);
+    fn drive(Muxed { conn, driver }: Muxed) -> Arc<Self> {
         let (ended, reason) = watch::channel(None);
         tokio::spawn(async move { drop(ended.send(Some(driver.await))) });
         Arc::new(Self { conn, reason })

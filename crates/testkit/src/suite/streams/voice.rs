@@ -36,13 +36,15 @@ pub(super) struct Line {
     pub(super) theirs: Arc<dyn StreamEnd>,
     pub(super) cut: Arc<dyn Fn() + Send + Sync>,
     pub(super) carries: Carries,
+    most_unread: Option<usize>,
     seeds: AtomicU64,
 }
 
 impl Line {
     pub(super) async fn new(fixture: &Fixture) -> Result<Self, Broken> {
         let (ours, Connected { listener: theirs, cut, .. }) = fixture.connect().await?;
-        Ok(Self { ours, theirs, cut, carries: fixture.carries, seeds: AtomicU64::new(1) })
+        let (carries, most_unread) = (fixture.carries, fixture.most_unread);
+        Ok(Self { ours, theirs, cut, carries, most_unread, seeds: AtomicU64::new(1) })
     }
 
     /// A text in each direction.
@@ -55,14 +57,29 @@ impl Line {
     pub(super) async fn stream(&self) -> Result<(Voice, Voice), Broken> {
         let (there, back) = self.texts();
         let open = async {
-            let mut ours = Voice::new(self.ours.open().await?, there.clone(), back.clone());
+            let mut ours = self.voice(self.ours.open().await?, &there, &back);
             ours.say(1).await.map(|()| ours)
         };
         let accept = async {
-            let mut theirs = Voice::new(self.theirs.accept().await?, back.clone(), there.clone());
+            let mut theirs = self.voice(self.theirs.accept().await?, &back, &there);
             theirs.hear(1).await.map(|()| theirs)
         };
         try_join(open, accept).await
+    }
+
+    fn voice(&self, stream: Stream, says: &Text, hears: &Text) -> Voice {
+        let mut voice = Voice::new(stream, says.clone(), hears.clone());
+        voice.most_unread = self.most_unread.unwrap_or(usize::MAX);
+        voice
+    }
+
+    /// Whether a stream may have ended so because too much of it was unread. Never where there is flow control.
+    pub(super) fn is_given_up(&self, error: &StreamError) -> bool {
+        let reset = match error {
+            StreamError::Reset { by: Side::Local, code } => *code == Code::RESOURCE_LIMIT,
+            other => *other == self.reset(Code::RESOURCE_LIMIT),
+        };
+        reset && self.most_unread.is_some()
     }
 
     /// The connection goes on after what happened to another stream.
@@ -99,6 +116,8 @@ pub(super) struct Voice {
     pub(super) stream: Stream,
     pub(super) says: Text,
     pub(super) hears: Text,
+    /// Most bytes that [`Voice::fill`] writes.
+    most_unread: usize,
 }
 
 /// What was heard since the start of a stream, and how it ended.
@@ -110,7 +129,7 @@ pub(super) struct Heard {
 
 impl Voice {
     pub(super) fn new(stream: Stream, says: Text, hears: Text) -> Self {
-        Self { stream, says, hears }
+        Self { stream, says, hears, most_unread: usize::MAX }
     }
 
     /// Writes the next bytes, and sends them.
@@ -133,7 +152,7 @@ impl Voice {
 
     /// Writes until nothing more is taken, as the peer does not read. The last write may still wait when this gives up.
     pub(super) async fn fill(&mut self, most: usize) -> Result<(), Broken> {
-        for _ in 0..most.div_ceil(16 * 1024) {
+        for _ in 0..most.min(self.most_unread).div_ceil(16 * 1024) {
             match timeout(STANDSTILL, self.write(16 * 1024)).await {
                 Ok(written) => written.during("write")?,
                 Err(_) => break,

@@ -5,7 +5,8 @@ use crate::harness::{Broken, During, Outcome, broken, ensure};
 use skep_api::{
     Multiaddr, PeerId,
     multiaddr::Protocol,
-    transport::{TransportError, TransportErrorKind},
+    security::{SecurityError, SecurityErrorKind},
+    transport::{Link, TransportError, TransportErrorKind},
 };
 use std::error::Error as _;
 
@@ -107,14 +108,45 @@ pub async fn t5_a_failure_names_the_address(fixture: Fixture) -> Outcome {
     broken("dials succeed although nobody listens")
 }
 
-/// T6. A trailing `/p2p/…` is accepted and does not show up in the ends of the link.
-pub async fn t6_a_peer_suffix_is_ignored(fixture: Fixture) -> Outcome {
+/// T6. A trailing `/p2p/…` is accepted and does not show up in the ends of the link. Raw links ignore it; a link that
+/// comes secured is made with the peer named, and with no other.
+pub async fn t6_a_peer_suffix_is_ignored_by_raw_links_alone(fixture: Fixture) -> Outcome {
     let mut bound = Bound::new(&fixture).await?;
-    let peer = Protocol::P2p(PeerId::random());
     let plain = bound.addr.clone();
-    bound.addr = plain.clone().with(peer);
+    let mut peer = PeerId::random();
+    if bound.transport.capabilities().muxed {
+        bound.addr = plain.clone().with(Protocol::P2p(peer));
+        another_peer_fails(&mut bound).await?;
+        bound.addr = plain.clone();
+        let (dialed, _accepted) = bound.connect().await?;
+        let Link::Muxed(link) = dialed else {
+            return broken("a link that `capabilities` calls muxed is not");
+        };
+        peer = link.muxed.verified().peer();
+    }
+    bound.addr = plain.clone().with(Protocol::P2p(peer));
     ensure!(bound.transport.supports(&bound.addr), "{} is not supported, and {plain} is", bound.addr);
     let (dialed, _accepted) = bound.connect().await?;
     ensure!(*dialed.remote() == plain, "the link's remote is {}, expected {plain}", dialed.remote());
+    Ok(())
+}
+
+/// The address names a peer that does not listen there: both ends fail, the dialler with the verifier's verdict.
+async fn another_peer_fails(bound: &mut Bound) -> Outcome {
+    let dial = bound.dial();
+    let incoming = bound.listener.accept().await.during("accept")?;
+    if incoming.accept().await.is_ok() {
+        return broken("the listener was told that the handshake is complete with a dialler that refused it");
+    }
+    let Err(error) = dial.await.during("the task of the dial")? else {
+        return broken(format!("a dial of {} succeeded, and another peer answered", bound.addr));
+    };
+    let cause = error.source().and_then(|source| source.downcast_ref::<SecurityError>());
+    let verdict = cause.map(SecurityError::kind);
+    ensure!(
+        error.kind() == TransportErrorKind::Handshake && verdict == Some(SecurityErrorKind::WrongPeer),
+        "another peer answered, and the error is {:?} with the verdict {verdict:?}: {error}",
+        error.kind()
+    );
     Ok(())
 }

@@ -9,7 +9,7 @@ mod streams;
 
 pub use addresses::{
     t1_supports_agrees_with_dial_and_listen, t2_a_link_names_both_ends, t4_port_zero_is_resolved,
-    t5_a_failure_names_the_address, t6_a_peer_suffix_is_ignored,
+    t5_a_failure_names_the_address, t6_a_peer_suffix_is_ignored_by_raw_links_alone,
 };
 pub use listeners::{
     l1_accept_is_cancel_safe, l2_a_dead_connection_does_not_end_the_listener,
@@ -38,7 +38,7 @@ suite! { $
     t3_a_dropped_dial_leaves_nothing_open,
     t4_port_zero_is_resolved,
     t5_a_failure_names_the_address,
-    t6_a_peer_suffix_is_ignored,
+    t6_a_peer_suffix_is_ignored_by_raw_links_alone,
     l1_accept_is_cancel_safe,
     l2_a_dead_connection_does_not_end_the_listener,
     l3_dropping_the_listener_frees_the_address,
@@ -85,6 +85,14 @@ impl Fixture {
         build: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
     ) -> Self {
         Self { build: Arc::new(build), listen, clock: Clock::Paused }
+    }
+
+    /// Tests the transports that a function makes, such as decorated ones, on real time.
+    pub fn on_sockets(
+        listen: Multiaddr,
+        build: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
+    ) -> Self {
+        Self { build: Arc::new(build), listen, clock: Clock::Real }
     }
 }
 
