@@ -14,6 +14,7 @@ mod pipe;
 mod rng;
 mod rules;
 mod shape;
+mod timer;
 mod transport;
 mod way;
 

@@ -1,6 +1,6 @@
 //! One end of a link.
 
-use crate::pipe::{End, Pipe, Timer};
+use crate::{news::End, pipe::Pipe, timer::Timer};
 use std::{
     io,
     pin::Pin,
@@ -14,28 +14,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct MemoryLink {
     outbound: Arc<Pipe>,
     inbound: Arc<Pipe>,
-    timer: Timer,
+    /// One for each side, which may be in tasks of their own.
+    reads: Timer,
+    writes: Timer,
 }
 
 impl MemoryLink {
     /// The two ends of a new link: that which writes `there` and reads `back`, and the other.
     pub(crate) fn pair(there: Arc<Pipe>, back: Arc<Pipe>) -> (Self, Self) {
-        let near = Self { outbound: Arc::clone(&there), inbound: Arc::clone(&back), timer: Timer::default() };
-        let far = Self { outbound: back, inbound: there, timer: Timer::default() };
-        (near, far)
+        let near = Self::new(Arc::clone(&there), Arc::clone(&back));
+        (near, Self::new(back, there))
+    }
+
+    fn new(outbound: Arc<Pipe>, inbound: Arc<Pipe>) -> Self {
+        Self { outbound, inbound, reads: Timer::default(), writes: Timer::default() }
     }
 }
 
 impl AsyncRead for MemoryLink {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.inbound.poll_read(cx, &mut this.timer, buf)
+        this.inbound.poll_read(cx, &mut this.reads, buf)
     }
 }
 
 impl AsyncWrite for MemoryLink {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.outbound.poll_write(cx, data)
+        let this = self.get_mut();
+        this.outbound.poll_write(cx, &mut this.writes, data)
     }
 
     /// All that was written is on its way already.

@@ -4,6 +4,15 @@ use crate::line::Arrival;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How a direction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The writer said all.
+    Finished,
+    /// The writer went away.
+    Reset,
+}
+
 /// When it comes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum News {

@@ -6,31 +6,19 @@
 use crate::{
     LinkConditions,
     line::{Arrival, Line},
-    news::News,
+    news::{End, News},
     node::Node,
     shape::Shape,
+    timer::Timer,
 };
 use std::{
     collections::VecDeque,
     io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
-use tokio::{
-    io::ReadBuf,
-    time::{Instant, Sleep, sleep_until},
-};
-
-/// How a direction ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The writer said all.
-    Finished,
-    /// The writer went away.
-    Reset,
-}
+use tokio::{io::ReadBuf, time::Instant};
 
 /// One direction of a link, shared by its writer and its reader.
 #[derive(Debug)]
@@ -52,6 +40,8 @@ struct State {
     end: Option<(End, News)>,
     /// When the writer learns that nobody reads any more.
     abandoned: Option<News>,
+    /// What was written since nobody reads, of which nothing is kept.
+    lost: usize,
     reader: Option<Waker>,
     /// A reader that waits for a time of arrival, and is to be told only if that changes.
     sleeper: Option<Waker>,
@@ -68,6 +58,7 @@ impl Pipe {
             arrived: 0,
             end: None,
             abandoned: None,
+            lost: 0,
             reader: None,
             sleeper: None,
             writer: None,
@@ -80,32 +71,41 @@ impl Pipe {
         (&self.from, &self.to)
     }
 
-    /// Takes as much of `data` as there is room for.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.lock();
-        if state.end.is_some() {
-            return Poll::Ready(Err(broken_pipe("this end was shut down")));
-        }
-        match state.abandoned {
-            Some(news) if news.has_come() => return Poll::Ready(Err(broken_pipe("the other end is gone"))),
-            // The news is still on its way, and so would be the bytes.
-            Some(News::Comes(_)) => return Poll::Ready(Ok(data.len())),
-            // In a partition this end knows nothing, and waits for room like any other.
-            Some(News::Held(_)) | None => {}
-        }
-        let room = state.line.capacity().saturating_sub(state.bytes.len());
-        let taken = data.get(..room).unwrap_or(data);
-        if taken.is_empty() && !data.is_empty() {
+    /// Takes as much of `data` as there is room for. Without room, `timer` waits for the news that nobody reads.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        timer: &mut Timer,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut state = self.lock();
+            if state.end.is_some() {
+                return Poll::Ready(Err(broken_pipe("this end was shut down")));
+            }
+            let news = match state.abandoned {
+                Some(news) if news.has_come() => {
+                    return Poll::Ready(Err(broken_pipe("the other end is gone")));
+                }
+                // Still on its way, as the bytes would be.
+                Some(News::Comes(at)) => at,
+                // Nothing is known of it in a partition.
+                Some(News::Held(_)) | None => None,
+            };
+            let taken = data.get(..state.room()).unwrap_or(data);
+            if !taken.is_empty() || data.is_empty() {
+                let reader = state.put(taken, news.is_some());
+                drop(state);
+                wake([reader]);
+                return Poll::Ready(Ok(taken.len()));
+            }
             state.writer = Some(cx.waker().clone());
-            return Poll::Pending;
+            drop(state);
+            match news {
+                Some(at) => ready!(timer.poll_until(at, cx)),
+                None => return Poll::Pending,
+            }
         }
-        state.bytes.extend(taken);
-        let arrived = state.line.send(taken.len());
-        state.arrived = state.arrived.saturating_add(arrived);
-        let reader = state.reader.take();
-        drop(state);
-        wake([reader]);
-        Poll::Ready(Ok(taken.len()))
     }
 
     /// Reads what has arrived, waiting for it with `timer`.
@@ -216,6 +216,24 @@ enum Next {
 }
 
 impl State {
+    /// Bytes that the writer may still write.
+    fn room(&self) -> usize {
+        self.line.capacity().saturating_sub(self.bytes.len()).saturating_sub(self.lost)
+    }
+
+    /// Takes bytes that there is room for. Returns the reader, if it has to hear of them.
+    #[must_use]
+    fn put(&mut self, bytes: &[u8], for_nobody: bool) -> Option<Waker> {
+        if for_nobody {
+            self.lost = self.lost.saturating_add(bytes.len());
+            return None;
+        }
+        self.bytes.extend(bytes);
+        let arrived = self.line.send(bytes.len());
+        self.arrived = self.arrived.saturating_add(arrived);
+        self.reader.take()
+    }
+
     /// Counts what has arrived by now.
     fn land(&mut self) {
         self.arrived = self.arrived.saturating_add(self.line.land());
@@ -246,6 +264,7 @@ impl State {
     /// Forgets all that was written.
     fn forget(&mut self) {
         self.bytes = VecDeque::new();
+        self.lost = 0;
         self.arrived = 0;
         self.line.clear();
     }
@@ -278,18 +297,4 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
 
 fn broken_pipe(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, problem)
-}
-
-/// Waits for times of arrival. Allocates nothing on a link without delays.
-#[derive(Debug, Default)]
-pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if sleep.deadline() != at {
-            sleep.as_mut().reset(at);
-        }
-        sleep.as_mut().poll(cx)
-    }
 }

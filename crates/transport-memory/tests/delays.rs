@@ -91,6 +91,24 @@ async fn ends_take_their_time_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_news_of_an_end_travels_no_more_than_the_capacity_is_taken() {
+    let (narrow, distant) = (Config { capacity: 1000, ..latency(50) }, latency(20));
+    let (mut ours, theirs) = Nodes::new(narrow, distant).await.link().await;
+    let start = Instant::now();
+    drop(theirs);
+    let mut taken = 0;
+    let error = loop {
+        match ours.write(&[1; 300]).await {
+            Ok(n) => taken += n,
+            Err(error) => break error,
+        }
+        assert!(taken <= 1000, "a writer that nothing holds up never lets the time pass");
+    };
+    assert_eq!((error.kind(), taken), (ErrorKind::BrokenPipe, 1000));
+    assert_eq!(start.elapsed().as_millis(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_segment_comes_later_and_holds_up_what_follows() {
     let lossy = Config { loss_percent: 100.0, retransmit: DurationText::millis(200), ..latency(10) };
     let (mut ours, mut theirs) = Nodes::new(lossy, latency(0)).await.link().await;

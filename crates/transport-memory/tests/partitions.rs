@@ -153,6 +153,35 @@ async fn news_on_its_way_is_lost_like_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_that_waits_for_news_waits_on_when_it_is_lost() {
+    let (net, _a, _b, mut ours, theirs) = linked().await;
+    net.hub.set_conditions(
+        "b",
+        "a",
+        LinkConditions { latency: Duration::from_millis(10), ..Default::default() },
+    );
+    drop(theirs);
+    let start = Instant::now();
+    let parts = async {
+        sleep(Duration::from_millis(5)).await;
+        net.hub.partition("a", "b");
+        sleep(Duration::from_secs(5)).await;
+        net.hub.heal("a", "b");
+    };
+    let writes = async {
+        loop {
+            if let Err(error) = ours.write_all(&[1; 64 * 1024]).await {
+                break error;
+            }
+            assert!(start.elapsed() < HOUR);
+        }
+    };
+    let (_, error) = tokio::join!(parts, timeout(HOUR, writes));
+    assert_eq!(error.unwrap().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(start.elapsed().as_millis(), 5_005 + 210);
+}
+
+#[tokio::test(start_paused = true)]
 async fn others_go_on() {
     let (net, a, mut b, _ours, _theirs) = linked().await;
     let mut c = net.node("c", 3).await;

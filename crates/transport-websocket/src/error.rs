@@ -7,7 +7,7 @@ use skep_api::{
     transport::{TransportError, TransportErrorKind},
 };
 use skep_tls::{HandshakeError, WebError};
-use std::{io, sync::Arc};
+use std::io;
 use tungstenite::http::StatusCode;
 
 /// A frame that RFC 6455 does not allow, or that this transport has no use for.
@@ -107,7 +107,7 @@ pub enum UpgradeError {
     Tls(#[from] HandshakeError),
     /// The authorities to trust cannot be read.
     #[error("there is nobody to trust for a server's certificate (`roots`)")]
-    Roots(#[source] Arc<WebError>),
+    Roots(#[source] WebError),
     /// The address has a name that cannot be one of a certificate.
     #[error("{} is no name that a certificate can be for", escape::remote(.name))]
     Name {

@@ -23,7 +23,7 @@ pub(crate) struct Tls {
     server: Option<Arc<ServerConfig>>,
     roots: Roots,
     /// Made by the first dial: the system's authorities are in many files, and most nodes never need them.
-    client: OnceLock<Result<Arc<ClientConfig>, Arc<WebError>>>,
+    client: OnceLock<Arc<ClientConfig>>,
     buffers: Buffers,
 }
 
@@ -47,7 +47,7 @@ impl Tls {
         let client = OnceLock::new();
         if roots != Roots::System {
             match web::client(&roots) {
-                Ok(made) => drop(client.set(Ok(made))),
+                Ok(made) => drop(client.set(made)),
                 Err(error) => note(&mut problems, "root_files", &error),
             }
         }
@@ -72,9 +72,19 @@ impl Tls {
             name: address.name.clone().unwrap_or_default(),
             source: source.into(),
         })?;
-        let config = self.client.get_or_init(|| web::client(&self.roots).map_err(Arc::new));
-        let config = config.clone().map_err(UpgradeError::Roots)?;
+        let config = self.client().map_err(UpgradeError::Roots)?;
         Ok(TlsStream::connect(io, config, name, &self.buffers).await?)
+    }
+
+    /// What a dial takes. A failure is not kept: it may be gone by the next dial, as a lack of file descriptors is, or
+    /// that of the package with the system's authorities.
+    fn client(&self) -> Result<Arc<ClientConfig>, WebError> {
+        if let Some(made) = self.client.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = web::client(&self.roots)?;
+        // Of dials at the same time, all take what one of them made.
+        Ok(Arc::clone(self.client.get_or_init(|| made)))
     }
 
     /// The listener's side, up to the end of the handshake.
@@ -110,5 +120,43 @@ impl fmt::Debug for Tls {
             .field("roots", &self.roots)
             .field("listens", &self.can_listen())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_api::Multiaddr;
+    use std::{env, fs, process};
+
+    /// Dials over a pipe whose other end is gone.
+    async fn dial(tls: &Tls) -> UpgradeError {
+        let addr: Multiaddr = "/ip4/127.0.0.1/tcp/443/tls/ws".parse().unwrap();
+        let address = Address::parse(&addr).unwrap();
+        let (io, _) = tokio::io::duplex(64);
+        tls.connect(Box::new(io), &address).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn authorities_that_could_not_be_read_are_looked_for_at_the_next_dial() {
+        let path = env::temp_dir().join(format!("skep-websocket-roots-{}.pem", process::id()));
+        let _ = fs::remove_file(&path);
+        let tls = Tls {
+            server: None,
+            roots: Roots::Files(vec![path.clone()]),
+            client: OnceLock::new(),
+            buffers: Buffers::default(),
+        };
+        let error = dial(&tls).await;
+        assert!(matches!(error, UpgradeError::Roots(_)), "{error}");
+
+        fs::write(&path, include_str!("../testdata/tls/ca.pem")).unwrap();
+        let error = dial(&tls).await;
+        assert!(matches!(error, UpgradeError::Tls(_)), "{error}");
+
+        // What has been read once is kept.
+        fs::remove_file(&path).unwrap();
+        let error = dial(&tls).await;
+        assert!(matches!(error, UpgradeError::Tls(_)), "{error}");
     }
 }
