@@ -303,7 +303,7 @@ async fn a_refusal_by_security_names_its_cause_to_the_victim() {
 
 /// A muxer whose drivers tell how they end. A panic within is not the connection's own business, as it is for a node.
 #[derive(Debug)]
-struct Watched(Arc<dyn Muxer>, mpsc::UnboundedSender<Result<CloseReason, &'static str>>);
+struct Watched(Arc<dyn Muxer>, mpsc::Sender<Result<CloseReason, &'static str>>);
 
 impl Muxer for Watched {
     fn protocol(&self) -> &str {
@@ -314,7 +314,7 @@ impl Muxer for Watched {
         let (Muxed { conn, driver }, ended) = (self.0.mux(io, role), self.1.clone());
         let driver = async move {
             let driven = AssertUnwindSafe(driver).catch_unwind().await;
-            let _ = ended.send(driven.as_ref().cloned().map_err(|_| "it panicked"));
+            let _ = ended.try_send(driven.as_ref().cloned().map_err(|_| "it panicked"));
             driven.unwrap_or_else(|_| CloseReason::Lost { what: "it panicked".into() })
         };
         Muxed { conn, driver: Box::pin(driver) }
@@ -327,7 +327,7 @@ struct Dialled {
     events: Events,
     conn: SwarmConn,
     peer: BoxIo,
-    ended: mpsc::UnboundedReceiver<Result<CloseReason, &'static str>>,
+    ended: mpsc::Receiver<Result<CloseReason, &'static str>>,
 }
 
 impl Dialled {
@@ -339,7 +339,7 @@ impl Dialled {
         };
         let (ours, theirs) = (noise(&builder).unwrap(), noise(&stranger).unwrap());
         let inner = (muxer.build)(&ConfigSection::empty("muxer"), builder.build_cx()).unwrap();
-        let (tell, ended) = mpsc::unbounded_channel();
+        let (tell, ended) = mpsc::channel(1);
         let node = builder
             .transport("memory", Arc::clone(&transport))
             .security("noise", ours)

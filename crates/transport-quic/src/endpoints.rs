@@ -4,7 +4,7 @@
 //! hold the socket that carries them, so that it outlives its listener while they last; a new listener on the same
 //! address takes it over.
 
-use crate::{runtime::NodeRuntime, socket, tuning::Tuning};
+use crate::{kept::Kept, runtime::NodeRuntime, socket, tuning::Tuning};
 use quinn::{Endpoint, ServerConfig};
 use skep_api::TaskScope;
 use skep_ip_endpoint::{can_dial_from, wildcard};
@@ -48,11 +48,12 @@ pub(crate) struct Endpoints {
     tasks: TaskScope,
     /// Few: one for each listener, and one for each address family.
     entries: Mutex<Vec<Entry>>,
+    kept: Kept,
 }
 
 impl Endpoints {
     pub(crate) fn new(tuning: Tuning, tasks: TaskScope) -> Self {
-        Self { tuning, tasks, entries: Mutex::default() }
+        Self { tuning, tasks, entries: Mutex::default(), kept: Kept::default() }
     }
 
     /// A socket on `addr` for a listener, which takes over one that still carries connections of a listener before.
@@ -84,22 +85,21 @@ impl Endpoints {
     /// the one that all other dials of the family share.
     pub(crate) fn dial(&self, source: IpAddr) -> io::Result<Arc<Socket>> {
         let mut entries = self.lock();
-        let known = self.known_for(&entries, source);
-        if let Some(socket) = known {
+        if self.tuning.config().port_reuse
+            && let Some(socket) = find(&entries, Use::Listener, source)
+        {
             return Ok(socket);
         }
-        let socket = self.bind(wildcard(source.is_ipv6()))?;
-        entries.push(Entry { socket: Arc::downgrade(&socket), used: Use::Dials });
-        Ok(socket)
-    }
-
-    fn known_for(&self, entries: &[Entry], source: IpAddr) -> Option<Arc<Socket>> {
-        let fits = |wanted| {
-            let live = entries.iter().filter(|entry| entry.used == wanted);
-            live.filter_map(|entry| entry.socket.upgrade()).find(|socket| can_dial_from(socket.addr, source))
+        let socket = match find(&entries, Use::Dials, source) {
+            Some(socket) => socket,
+            None => {
+                let socket = self.bind(wildcard(source.is_ipv6()))?;
+                entries.push(Entry { socket: Arc::downgrade(&socket), used: Use::Dials });
+                socket
+            }
         };
-        let listener = if self.tuning.config().port_reuse { fits(Use::Listener) } else { None };
-        listener.or_else(|| fits(Use::Dials))
+        self.kept.keep(&socket, &self.tasks);
+        Ok(socket)
     }
 
     fn bind(&self, addr: SocketAddr) -> io::Result<Arc<Socket>> {
@@ -117,6 +117,12 @@ impl Endpoints {
         entries.retain(|entry| entry.socket.strong_count() > 0);
         entries
     }
+}
+
+/// A socket with this use that what the system reaches from `source` can be dialled from.
+fn find(entries: &[Entry], used: Use, source: IpAddr) -> Option<Arc<Socket>> {
+    let live = entries.iter().filter(|entry| entry.used == used);
+    live.filter_map(|entry| entry.socket.upgrade()).find(|socket| can_dial_from(socket.addr, source))
 }
 
 /// A listener's hold on its socket. Dropping it ends the listening, not the connections.

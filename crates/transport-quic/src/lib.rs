@@ -9,6 +9,7 @@ mod endpoints;
 mod error;
 mod finishing;
 mod incoming;
+mod kept;
 mod leftovers;
 mod listen;
 mod runtime;

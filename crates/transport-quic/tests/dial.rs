@@ -133,18 +133,23 @@ async fn a_listener_on_another_address_of_the_host_is_not_dialled_from() {
 }
 
 #[tokio::test]
-async fn the_socket_of_dials_is_closed_with_the_last_of_them() {
+async fn the_socket_of_dials_stays_for_a_while_after_the_last_of_them() {
     let (ours, theirs) = (transport(""), transport(""));
     let (mut their_listener, their_addr) = listen(&theirs).await;
     let (dialed, _accepted) = connect_at(&ours, &mut their_listener, &their_addr).await;
-    let port = socket_of(dialed.local()).port();
-    assert!(std::net::UdpSocket::bind(("0.0.0.0", port)).is_err(), "the port is in use");
+    let local = dialed.local().clone();
     drop(dialed);
+    let (again, _accepted) = connect_at(&ours, &mut their_listener, &their_addr).await;
+    assert_eq!(*again.local(), local);
+    drop(again);
+    let port = socket_of(&local).port();
+    assert!(std::net::UdpSocket::bind(("0.0.0.0", port)).is_err(), "the port is in use");
+    tokio::time::pause();
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
     while std::net::UdpSocket::bind(("0.0.0.0", port)).is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
-
 #[tokio::test]
 async fn a_dial_to_the_own_listener_arrives() {
     let node = transport("");
