@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{PluginConfig, Problems, config::DurationText};
 
-const MAX_STREAMS: std::ops::RangeInclusive<u64> = 1..=4_096;
+const MAX_STREAMS: std::ops::RangeInclusive<u64> = 2..=4_096;
 const MAX_BUFFER: std::ops::RangeInclusive<u64> = 65_536..=67_108_864;
 const FRAME_SIZE: std::ops::RangeInclusive<u64> = 1_024..=1_048_576;
 const ACCEPT_BACKLOG: std::ops::RangeInclusive<u64> = 1..=4_096;
@@ -16,8 +16,8 @@ const MAX_UNREAD: u64 = 1024 * 1024 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Most streams of a connection, both directions together. Default 128. Streams that the peer opens beyond
-    /// are reset.
+    /// Most streams of a connection, 2 to 4096, of which each end may open half. Default 128. Streams that the peer
+    /// opens beyond are reset, and one more of this end is refused.
     pub max_streams: u32,
     /// Most bytes of a stream that have arrived and are not read yet, 65536 to 67108864. Default 262144. Times
     /// `max_streams` it is the worst case of memory for what a peer sends, per connection: 32 MiB in the default.

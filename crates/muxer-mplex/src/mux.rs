@@ -51,6 +51,7 @@ struct Mplex {
 
 fn build(config: Config, _: &BuildCx) -> Result<Arc<dyn Muxer>, Problems> {
     let max_streams = to_usize("max_streams", config.max_streams.into())?;
+    let max_outbound = max_streams / 2;
     let frame_size = to_usize("frame_size", config.frame_size.into())?;
     let mut inner = libp2p_mplex::Config::new();
     inner
@@ -63,7 +64,8 @@ fn build(config: Config, _: &BuildCx) -> Result<Arc<dyn Muxer>, Problems> {
     Ok(Arc::new(Mplex {
         config: inner,
         limits: Limits {
-            max_streams,
+            max_inbound: max_streams.saturating_sub(max_outbound),
+            max_outbound,
             max_buffer: to_usize("max_buffer", config.max_buffer)?,
             max_unsent: frame_size.max(MIN_UNSENT),
             frame_size,

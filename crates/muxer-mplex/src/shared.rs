@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) max_streams: usize,
+    /// Streams that the peer opened, and streams of ours: neither end can take the places of the other.
+    pub(crate) max_inbound: usize,
+    pub(crate) max_outbound: usize,
     /// Bytes of a stream that have arrived and are not read.
     pub(crate) max_buffer: usize,
     /// Bytes of a stream that are written and not handed down.
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Streams that the application or the accept queue holds.
     pub(crate) live: AtomicUsize,
+    /// Those of them that this end opened.
+    pub(crate) live_outbound: AtomicUsize,
     /// Bytes that streams were given to send so far, and those of them that nobody waits for any more.
     given: AtomicU64,
     taken: AtomicU64,
@@ -48,6 +52,7 @@ impl Shared {
         Self {
             limits,
             live: AtomicUsize::new(0),
+            live_outbound: AtomicUsize::new(0),
             given: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             outcome: OnceLock::new(),

@@ -53,7 +53,7 @@ async fn a_valid_table_builds() {
 #[tokio::test]
 async fn the_largest_and_smallest_values_build() {
     for table in [
-        "max_streams = 1\nmax_buffer = 65536\nslow_reader_timeout = \"1s\"\nframe_size = 1024\naccept_backlog = 1",
+        "max_streams = 2\nmax_buffer = 65536\nslow_reader_timeout = \"1s\"\nframe_size = 1024\naccept_backlog = 1",
         "max_streams = 4096\nmax_buffer = 262144\nframe_size = 1048576\naccept_backlog = 4096",
         "max_streams = 16\nmax_buffer = 67108864\nslow_reader_timeout = \"1m\"\nwrite_timeout = \"1h\"",
     ] {

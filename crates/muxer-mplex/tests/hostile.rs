@@ -267,7 +267,7 @@ async fn a_reader_that_keeps_up_in_time_loses_nothing_and_one_that_trickles_is_g
 
 #[tokio::test(start_paused = true)]
 async fn full_streams_hold_no_more_than_their_buffers() {
-    let table = "max_streams = 8\nmax_buffer = 65536\nslow_reader_timeout = \"1m\"";
+    let table = "max_streams = 16\nmax_buffer = 65536\nslow_reader_timeout = \"1m\"";
     let (node, mut peer) = configured(Role::Listener, table, DuplexConfig::default().with_capacity(1024));
     let mut streams = Vec::new();
     for stream in 0..8 {

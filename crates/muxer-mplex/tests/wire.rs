@@ -291,21 +291,30 @@ async fn the_end_of_the_link_is_a_close_between_frames_and_a_loss_inside_of_one(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_too_many_is_reset_and_one_of_ours_is_refused() {
-    let (node, mut peer) = configured(Role::Listener, "max_streams = 2", DuplexConfig::default());
-    for stream in [1, 2, 3] {
+async fn each_end_has_half_of_the_streams() {
+    let (node, mut peer) = configured(Role::Listener, "max_streams = 4", DuplexConfig::default());
+    for stream in [1, 2, 3, 4] {
         peer.send(stream, OPEN, b"").await;
     }
-    peer.expect(3, RESET_RECEIVER).await;
-    let first = node.accept().await;
-    let _second = node.accept().await;
+    let (_first, second) = (node.accept().await, node.accept().await);
+    let ours = (node.open().await, node.open().await);
+    for (stream, flag) in [(3, RESET_RECEIVER), (4, RESET_RECEIVER), (1, OPEN), (2, OPEN)] {
+        peer.expect(stream, flag).await;
+    }
+
+    // Room in the one half is none in the other.
+    drop(second);
+    peer.expect(2, RESET_RECEIVER).await;
     assert_eq!(node.conn.open().await.unwrap_err().kind(), MuxerErrorKind::TooManyStreams);
+    peer.send(5, OPEN, b"").await;
+    let _fifth = node.accept().await;
 
     // Room is made by the drop, and open waits until it is.
-    drop(first);
-    let _ours = node.open().await;
-    peer.expect(1, RESET_RECEIVER).await;
-    peer.expect(1, OPEN).await;
+    drop(ours);
+    let _third = node.open().await;
+    for (stream, flag) in [(1, RESET_INITIATOR), (2, RESET_INITIATOR), (3, OPEN)] {
+        peer.expect(stream, flag).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,19 +8,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use skep_api::{
     PluginConfig, Problems,
+    config::DurationText,
     protocol::{HandlerLimits, InboundStream, ProtocolError, ProtocolErrorKind, ProtocolHandler},
     register_protocol,
 };
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 register_protocol! {
     name: "perf",
     summary: "takes and sends as much data as peers like, to measure how fast it goes",
-    example: "max_bytes = 1073741824\nmax_streams_per_peer = 4\nmax_streams = 16",
+    example: "max_bytes = 1073741824\nmax_streams_per_peer = 4\nmax_streams = 16\nstall_timeout = \"30s\"",
     config: Config,
     build: |config, _| Ok(Arc::new(Perf::new(config))),
 }
@@ -44,11 +45,19 @@ pub struct Config {
     pub max_streams_per_peer: u32,
     /// Streams of all peers at once, `max_streams_per_peer` to 10000; more are reset. Default 16.
     pub max_streams: u32,
+    /// How long a peer may let no byte move, be it that it sends none or that it takes none, "1s" to "1h"; then the stream
+    /// is reset. Default "30s".
+    pub stall_timeout: DurationText,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_bytes: 16 << 30, max_streams_per_peer: 4, max_streams: 16 }
+        Self {
+            max_bytes: 16 << 30,
+            max_streams_per_peer: 4,
+            max_streams: 16,
+            stall_timeout: DurationText::secs(30),
+        }
     }
 }
 
@@ -60,6 +69,10 @@ impl PluginConfig for Config {
         problems.range("max_streams_per_peer", self.max_streams_per_peer.into(), 1..=1000);
         let least = self.max_streams_per_peer.clamp(1, 1000);
         problems.range("max_streams", self.max_streams.into(), least.into()..=10_000);
+        if !(DurationText::secs(1)..=DurationText::secs(3_600)).contains(&self.stall_timeout) {
+            let problem = format!("{} is out of range", self.stall_timeout);
+            problems.add("stall_timeout", problem, "allowed: 1s to 1h");
+        }
     }
 }
 
@@ -93,15 +106,30 @@ impl ProtocolHandler for Perf {
 
     async fn serve(&self, inbound: InboundStream) -> Result<(), ProtocolError> {
         let (mut stream, most) = (inbound.stream, self.config.max_bytes);
-        let wanted = stream.read_u64().await?;
+        let patience = Patience(Some(self.config.stall_timeout));
+        let wanted = patience.with(stream.read_u64()).await?;
         if wanted > most {
             return Err(too_much("asks for", wanted, most));
         }
         // Nothing is sent before the peer's end: the two ways are measured one after the other.
-        receive(&mut stream, most).await?;
-        send(&mut stream, wanted).await?;
-        stream.shutdown().await?;
-        Ok(())
+        receive(&mut stream, most, patience).await?;
+        send(&mut stream, wanted, patience).await?;
+        patience.with(stream.shutdown()).await
+    }
+}
+
+/// How long a step of a measurement may take. A step moves some bytes, or is the last that waits for those before it.
+#[derive(Clone, Copy, Debug)]
+struct Patience(Option<DurationText>);
+
+impl Patience {
+    async fn with<T>(self, step: impl Future<Output = io::Result<T>>) -> Result<T, ProtocolError> {
+        let Some(limit) = self.0 else { return Ok(step.await?) };
+        let stalled = |_| {
+            let what = format!("no byte has moved for {limit} (`stall_timeout`)");
+            ProtocolError::new(ProtocolErrorKind::TimedOut, what)
+        };
+        Ok(timeout(limit.0, step).await.map_err(stalled)??)
     }
 }
 
@@ -124,13 +152,13 @@ pub async fn measure<S>(stream: &mut S, upload: u64, download: u64) -> Result<Me
 where
     S: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    let begun = Instant::now();
+    let (begun, patience) = (Instant::now(), Patience(None));
     stream.write_all(&download.to_be_bytes()).await?;
-    send(stream, upload).await?;
+    send(stream, upload, patience).await?;
     stream.shutdown().await?;
     let uploaded = begun.elapsed();
     // One more than asked for shows a peer that sends more, without taking all of it.
-    let came = receive(stream, download).await?;
+    let came = receive(stream, download, patience).await?;
     if came == download {
         Ok(Measured { upload: uploaded, total: begun.elapsed() })
     } else {
@@ -140,31 +168,30 @@ where
 }
 
 /// Sends so many bytes.
-async fn send<S>(stream: &mut S, bytes: u64) -> Result<(), ProtocolError>
+async fn send<S>(stream: &mut S, bytes: u64, patience: Patience) -> Result<(), ProtocolError>
 where
     S: AsyncWrite + Unpin + ?Sized,
 {
     let mut left = bytes;
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-        let written = stream.write(ZEROES.get(..most).unwrap_or_default()).await?;
+        let written = patience.with(stream.write(ZEROES.get(..most).unwrap_or_default())).await?;
         if written == 0 {
-            return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
         left = left.saturating_sub(written as u64);
     }
-    stream.flush().await?;
-    Ok(())
+    patience.with(stream.flush()).await
 }
 
 /// Takes all bytes to the end of the stream, and says how many.
-async fn receive<S>(stream: &mut S, most: u64) -> Result<u64, ProtocolError>
+async fn receive<S>(stream: &mut S, most: u64, patience: Patience) -> Result<u64, ProtocolError>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
     let (mut block, mut came) = (vec![0; BLOCK], 0_u64);
     loop {
-        match stream.read(&mut block).await? {
+        match patience.with(stream.read(&mut block)).await? {
             0 => return Ok(came),
             n => came = came.saturating_add(n as u64),
         }
@@ -185,7 +212,10 @@ fn too_much(does: &str, bytes: u64, most: u64) -> ProtocolError {
 mod tests {
     use super::*;
     use crate::fake::{FakeSession, TestStream};
-    use tokio::task::JoinHandle;
+    use tokio::{
+        task::JoinHandle,
+        time::{sleep, timeout},
+    };
 
     type Served = JoinHandle<Result<(), ProtocolError>>;
 
@@ -236,6 +266,46 @@ mod tests {
         assert_eq!(handler.await.unwrap().unwrap_err().kind(), ProtocolErrorKind::TooLarge);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_stalls_holds_no_place_for_ever() {
+        let wants_much = 100_000_u64.to_be_bytes();
+        for (says, ends) in
+            [(&[][..], false), (&[0; 7], false), (&[0; 8], false), (&[0; 9], false), (&wants_much, true)]
+        {
+            let (mut stream, handler) = served();
+            stream.write_all(says).await.unwrap();
+            if ends {
+                // It reads nothing of what it asked for.
+                stream.shutdown().await.unwrap();
+            }
+            let served =
+                timeout(Duration::from_secs(3_600), handler).await.expect("it is waited for without an end");
+            let error = served.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ProtocolErrorKind::TimedOut, "{says:?}: {error}");
+            assert!(error.to_string().ends_with("no byte has moved for 30s (`stall_timeout`)"), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_served_however_slow_it_is_as_long_as_bytes_move() {
+        let slowly = || sleep(Duration::from_secs(29));
+        let (mut stream, handler) = served();
+        slowly().await;
+        stream.write_all(&3_000_u64.to_be_bytes()).await.unwrap();
+        for _ in 0..5 {
+            slowly().await;
+            stream.write_all(&[0]).await.unwrap();
+        }
+        slowly().await;
+        stream.shutdown().await.unwrap();
+        let mut came = 0;
+        while came < 3_000 {
+            slowly().await;
+            came += stream.read(&mut [0; 500]).await.unwrap();
+        }
+        handler.await.unwrap().unwrap();
+    }
+
     #[tokio::test]
     async fn an_end_inside_of_the_request_is_an_error() {
         let (mut stream, handler) = served();
@@ -259,7 +329,8 @@ mod tests {
 
     #[test]
     fn streams_are_bounded() {
-        let limits = Perf::new(Config { max_streams_per_peer: 2, max_streams: 3, max_bytes: 1 }).limits();
+        let config = Config { max_streams_per_peer: 2, max_streams: 3, ..Config::default() };
+        let limits = Perf::new(config).limits();
         assert_eq!((limits.per_peer, limits.total), (Some(2), Some(3)));
     }
 }

@@ -38,7 +38,12 @@ fn valid_tables_are_read() {
     assert_eq!(config, expected);
     section(VALID, "ping").decode::<NoConfig>().unwrap();
     let config: perf::Config = section(VALID, "perf").decode().unwrap();
-    let expected = perf::Config { max_bytes: 1_000_000, max_streams_per_peer: 1, max_streams: 8 };
+    let expected = perf::Config {
+        max_bytes: 1_000_000,
+        max_streams_per_peer: 1,
+        max_streams: 8,
+        stall_timeout: DurationText::secs(2),
+    };
     assert_eq!(config, expected);
 }
 
@@ -88,12 +93,14 @@ fn messages_of_ping() {
 fn messages_of_perf() {
     assert_eq!(
         refusal::<perf::Config>("perf"),
-        "3 problems in the configuration:\n  \
+        "4 problems in the configuration:\n  \
          1. protocol.perf.max_byte: unknown key [file skep.toml]\n    \
-         did you mean `max_bytes`? keys here: max_bytes, max_streams, max_streams_per_peer\n  \
+         did you mean `max_bytes`? keys here: max_bytes, max_streams, max_streams_per_peer, stall_timeout\n  \
          2. protocol.perf.max_bytes: 0 is out of range [file skep.toml]\n    \
          allowed: 1 to 9223372036854775807\n  \
          3. protocol.perf.max_streams: 4 is out of range [file skep.toml]\n    \
-         allowed: 5 to 10000"
+         allowed: 5 to 10000\n  \
+         4. protocol.perf.stall_timeout: 2h is out of range [file skep.toml]\n    \
+         allowed: 1s to 1h"
     );
 }

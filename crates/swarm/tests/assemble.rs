@@ -261,6 +261,9 @@ fn the_cap_has_to_fit_in_the_file_descriptors() {
          1. swarm.max_connections: 192 connections do not fit in the 192 files that the process may open [built-in \
          profile default]\n    raise `ulimit -n`, or set it below 192"
     );
+    // All connections of QUIC share a socket.
+    let muxed = "listen = [\"/ip4/127.0.0.1/udp/0/quic-v1\"]\n[stack]\ntransports = [\"quic\"]";
+    Profile::load(&file(muxed)).unwrap().check(&fakes::registry(), Some(64)).unwrap();
 }
 
 /// Limits that are written and contradict each other; what is derived gives way, unless the pruner would never act.

@@ -20,10 +20,12 @@ impl Running {
     pub(super) fn serve_opens(&mut self, cx: &mut Context<'_>) -> bool {
         let mut opened = false;
         while let Some(reply) = self.next_request(cx) {
-            let max = self.parts.shared.limits.max_streams;
+            let shared = &self.parts.shared;
+            let max = shared.limits.max_outbound;
             if lock(&self.parts.link).end().is_some() {
-                drop(reply.send(Err(closed(&self.parts.shared))));
-            } else if self.parts.shared.live.load(Ordering::Acquire) >= max {
+                drop(reply.send(Err(closed(shared))));
+            } else if shared.live_outbound.load(Ordering::Acquire) >= max {
+                // Not made to wait: a wait that takes too long would be held against the connection.
                 drop(reply.send(Err(MuxerError::new(MuxerErrorKind::TooManyStreams, format!("{max}")))));
             } else if let Some(inner) = self.open(cx) {
                 opened = true;

@@ -83,8 +83,9 @@ impl Link {
         self.book.enter(key)
     }
 
+    /// Whether there is no room for a stream of ours.
     pub(crate) fn is_full(&self) -> bool {
-        self.book.is_full()
+        self.book.is_full(true)
     }
 
     pub(crate) fn knows(&self, key: Key) -> bool {

@@ -26,6 +26,8 @@ pub(super) struct Book {
     shared: Arc<Shared>,
     accepted: Arc<Accepted>,
     streams: HashMap<Key, Record>,
+    /// How many of them this end opened.
+    ours: usize,
     recently_reset: VecDeque<Key>,
     /// Streams of the peer that the crate has still to give out, in their order.
     pub(super) opened: VecDeque<Key>,
@@ -58,6 +60,7 @@ impl Book {
             shared,
             accepted,
             streams: HashMap::new(),
+            ours: 0,
             recently_reset: VecDeque::new(),
             opened: VecDeque::new(),
             touched: Vec::new(),
@@ -76,20 +79,28 @@ impl Book {
         states
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.streams.len() >= self.shared.limits.max_streams
+    /// Whether this end, or the peer, has all the streams that it may have.
+    pub(super) fn is_full(&self, ours: bool) -> bool {
+        let limits = &self.shared.limits;
+        match ours {
+            true => self.ours >= limits.max_outbound,
+            false => self.streams.len().saturating_sub(self.ours) >= limits.max_inbound,
+        }
     }
 
     pub(super) fn enter(&mut self, key: Key) -> Arc<State> {
         let state = Arc::new(State::new(key, Arc::clone(&self.shared)));
         let record = Record { state: Arc::clone(&state), fin_sent: false, reset_sent: false };
-        self.streams.insert(key, record);
+        if self.streams.insert(key, record).is_none() && key.ours {
+            self.ours = self.ours.saturating_add(1);
+        }
         state
     }
 
     /// Forgets a stream. True if the peer has still to be told of its reset.
     pub(super) fn remove(&mut self, key: Key) -> bool {
         let Some(record) = self.streams.remove(&key) else { return false };
+        self.ours = self.ours.saturating_sub(usize::from(key.ours));
         let owed = record.state.owes_reset(record.fin_sent, record.reset_sent);
         owed && self.remember_reset(key)
     }
@@ -124,7 +135,7 @@ impl Book {
 
     fn judge_opening(&mut self, outbound: &mut Outbound, key: Key) -> Result<Verdict, String> {
         let line_is_full = self.accepted.is_full(self.opened.len());
-        if !line_is_full && !self.is_full() {
+        if !line_is_full && !self.is_full(key.ours) {
             self.refused = 0;
             self.enter(key);
             self.opened.push_back(key);

@@ -94,6 +94,7 @@ pub(crate) enum Due {
 impl State {
     pub(crate) fn new(key: Key, shared: Arc<Shared>) -> Self {
         shared.live.fetch_add(1, Ordering::AcqRel);
+        shared.live_outbound.fetch_add(usize::from(key.ours), Ordering::AcqRel);
         Self { key, shared, inner: Mutex::default() }
     }
 
@@ -130,6 +131,7 @@ impl State {
         inner.forget_unread();
         if !std::mem::replace(&mut inner.released, true) {
             self.shared.live.fetch_sub(1, Ordering::AcqRel);
+            self.shared.live_outbound.fetch_sub(usize::from(self.key.ours), Ordering::AcqRel);
             self.note(inner);
         }
     }

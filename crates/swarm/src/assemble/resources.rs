@@ -47,13 +47,12 @@ pub(super) fn check(facts: &Facts<'_>, settings: &Settings) -> Findings {
     findings
 }
 
-/// Whether a limit is one of all connections of the node. A descriptor is what a connection of a raw transport has.
+/// Whether a limit is one of all connections of the node.
 fn bounds_connections(facts: &Facts<'_>, limit: &Limit) -> bool {
-    let raw = || facts.built.stack.transports.iter().any(|t| !t.object.capabilities().muxed);
     limit.scope == "system"
         && match limit.resource {
             Resource::Connections => true,
-            Resource::Descriptors => raw(),
+            Resource::Descriptors => facts.have_descriptors(),
             _ => false,
         }
 }

@@ -19,6 +19,14 @@ pub(super) struct Facts<'a> {
     pub(super) fd_limit: Option<u64>,
 }
 
+impl Facts<'_> {
+    /// Whether there is a transport of which each connection has a file descriptor of its own. Those whose links come
+    /// muxed share a few sockets.
+    pub(super) fn have_descriptors(&self) -> bool {
+        self.built.stack.transports.iter().any(|t| !t.object.capabilities().muxed)
+    }
+}
+
 /// Applies all rules; what is no mistake, but not what one would expect, comes back in words.
 pub(super) fn check(facts: &Facts<'_>, errors: &mut Vec<ConfigError>) -> Vec<String> {
     if !facts.built.broken.contains("transport") {
@@ -134,7 +142,7 @@ fn marks_below_cap(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigError
 
 fn cap_below_fd_limit(facts: &Facts<'_>, settings: &Settings) -> Option<ConfigError> {
     let cap = u64::from(settings.max_connections);
-    let limit = facts.fd_limit.filter(|limit| cap >= *limit)?;
+    let limit = facts.fd_limit.filter(|limit| facts.have_descriptors() && cap >= *limit)?;
     let problem = format!("{cap} connections do not fit in the {limit} files that the process may open");
     let help = format!("raise `ulimit -n`, or set it below {limit}");
     Some(error(facts.profile, &KeyPath::new(["swarm", "max_connections"]), problem, help))
