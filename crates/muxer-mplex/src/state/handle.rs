@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_flush_waits_for_what_was_written_before_it() {
-        let limits = Limits { max_streams: 1, max_buffer: 100, max_unsent: 100, frame_size: 10 };
+        let limits =
+            Limits { max_inbound: 1, max_outbound: 1, max_buffer: 100, max_unsent: 100, frame_size: 10 };
         let state = State::new(Key { number: 1, ours: true }, Arc::new(Shared::new(limits)));
         let cx = Context::from_waker(Waker::noop());
         let write = || assert!(matches!(state.poll_write(&cx, &[0; 10]), Poll::Ready(Ok(10))));
