@@ -14,8 +14,8 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// Most bytes of payload in a frame. A receiver that delivers whole frames only, as most do, has to hold as many.
 pub(super) const MAX_PAYLOAD: usize = 64 * 1024;
-/// What a buffer may keep when there is nothing to send.
-const IDLE_CAPACITY: usize = 16 * 1024;
+/// What each of two buffers may keep when there is nothing to send: what small frames take again and again.
+const IDLE_CAPACITY: usize = 1024;
 
 /// What waits to be sent: at most one frame on its way, one that is filling, and one answer.
 #[derive(Debug)]

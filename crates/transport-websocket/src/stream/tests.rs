@@ -309,12 +309,17 @@ async fn what_came_with_the_upgrade_is_read_first() {
 }
 
 #[tokio::test]
-async fn an_idle_stream_holds_no_buffer() {
-    let (mut client, mut server) = pair();
-    client.write_all(&pattern(MAX_PAYLOAD * 2)).await.unwrap();
-    client.flush().await.unwrap();
-    server.read_exact(&mut vec![0; MAX_PAYLOAD * 2]).await.unwrap();
-    assert!(timeout(Duration::ZERO, server.read_u8()).await.is_err());
-    assert_eq!(server.inbound.memory(), 0);
-    assert_eq!(client.outbound.memory(), 0);
+async fn an_idle_stream_holds_no_large_buffer() {
+    for len in [100, 1_000, 1_100, 10_240, MAX_PAYLOAD, MAX_PAYLOAD * 2] {
+        let (mut client, mut server) = pair();
+        for _ in 0..3 {
+            client.write_all(&pattern(len)).await.unwrap();
+            client.flush().await.unwrap();
+            server.read_exact(&mut vec![0; len]).await.unwrap();
+        }
+        assert!(timeout(Duration::ZERO, server.read_u8()).await.is_err());
+        assert_eq!(server.inbound.memory(), 0);
+        let held = client.outbound.memory();
+        assert!(held <= 2 * 1024, "{held} bytes are held after writes of {len}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The client's side: sends a request, and checks the answer.
 
-use super::head;
+use super::head::{self, has_token};
 use crate::{address::Address, error::UpgradeError};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tungstenite::{
@@ -11,7 +11,7 @@ use tungstenite::{
         derive_accept_key,
         machine::TryParse,
     },
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
 };
 
 /// Asks for the upgrade. What the server sent after its answer is returned.
@@ -60,10 +60,4 @@ fn check(head: &[u8], key: &str) -> Result<(), UpgradeError> {
         }
     }
     Ok(())
-}
-
-/// Whether a header lists a word, in any case.
-fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
 }

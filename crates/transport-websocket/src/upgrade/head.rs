@@ -2,6 +2,7 @@
 
 use crate::error::UpgradeError;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tungstenite::http::HeaderMap;
 
 const END: &[u8] = b"\r\n\r\n";
 /// Bytes that are asked for at a time.
@@ -40,4 +41,10 @@ pub(super) async fn read<S: AsyncRead + Unpin>(io: &mut S, limit: usize) -> Resu
             return Err(UpgradeError::Incomplete);
         }
     }
+}
+
+/// Whether a header lists a word, in any case and in any of its lines (RFC 9110, section 5.3).
+pub(super) fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
 }

@@ -1,6 +1,6 @@
 //! The server's side: reads a request, and answers it.
 
-use super::head;
+use super::head::{self, has_token};
 use crate::error::UpgradeError;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -11,7 +11,7 @@ use tungstenite::{
         machine::TryParse,
         server::{Request, create_response, write_response},
     },
-    http::StatusCode,
+    http::{HeaderMap, HeaderValue, StatusCode},
 };
 
 /// How much is read, and for how long, of a client that is told that its request is refused. Closing with its bytes
@@ -67,7 +67,7 @@ const HEADER_TOO_LONG: Refusal = Refusal {
 /// The bytes of the answer to a request that is right.
 fn judge(head: &[u8], path: &str) -> Result<Vec<u8>, Refusal> {
     let malformed = "the request is not HTTP";
-    let request = match Request::try_parse(head) {
+    let mut request = match Request::try_parse(head) {
         Ok(Some((_, request))) => request,
         Ok(None) => return Err(refusal(StatusCode::BAD_REQUEST, malformed)),
         Err(error) => return Err(refusal_of(&error)),
@@ -75,10 +75,21 @@ fn judge(head: &[u8], path: &str) -> Result<Vec<u8>, Refusal> {
     if request.uri().path() != path {
         return Err(refusal(StatusCode::NOT_FOUND, "no WebSocket is served at this path"));
     }
+    put_in_one_line(request.headers_mut());
     let response = create_response(&request).map_err(|error| refusal_of(&error))?;
     let mut bytes = Vec::with_capacity(256);
     write_response(&mut bytes, &response).map_err(|error| refusal_of(&error))?;
     Ok(bytes)
+}
+
+/// Puts what a request has to say into one line for each header. The library looks at the first line only, and takes no
+/// list in `Upgrade`.
+fn put_in_one_line(headers: &mut HeaderMap) {
+    for (name, token) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+        if has_token(headers, name, token) {
+            headers.insert(name, HeaderValue::from_static(token));
+        }
+    }
 }
 
 fn refusal(status: StatusCode, why: &'static str) -> Refusal {

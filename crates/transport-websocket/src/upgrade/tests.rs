@@ -59,6 +59,22 @@ async fn a_proper_request_is_answered_with_the_upgrade() {
 }
 
 #[tokio::test]
+async fn a_list_may_be_in_several_lines() {
+    for (from, to) in [
+        ("keep-alive, Upgrade", "keep-alive\r\nConnection: Upgrade"),
+        ("keep-alive, Upgrade", "Upgrade\r\nConnection: keep-alive"),
+        ("keep-alive, Upgrade", "keep-alive\r\nA: b\r\nconnection: x ,\tupgrade"),
+        ("keep-alive, Upgrade", "keep-alive Upgrade"),
+        ("Upgrade: websocket", "Upgrade: h2c\r\nUpgrade: WebSocket"),
+        ("Upgrade: websocket", "Upgrade: h2c, websocket"),
+    ] {
+        let (result, response) = served(format!("{}\r\nrest", GOOD.replace(from, to)).as_bytes(), "/").await;
+        assert!(response.starts_with("HTTP/1.1 101 "), "{to}: {response}");
+        assert_eq!(result.unwrap(), b"rest");
+    }
+}
+
+#[tokio::test]
 async fn other_requests_are_refused_in_the_words_of_http() {
     let many = format!("{GOOD}{}", "A:1\r\n".repeat(130));
     let long = format!("{GOOD}A: {}\r\n", "x".repeat(64 * 1024));
@@ -68,6 +84,11 @@ async fn other_requests_are_refused_in_the_words_of_http() {
         (GOOD.replace("HTTP/1.1", "HTTP/1.0"), 505, "Connection: close"),
         (GOOD.replace("Upgrade: websocket", "A: b"), 426, "Upgrade: websocket"),
         (GOOD.replace("keep-alive, Upgrade", "close"), 426, "Upgrade: websocket"),
+        (
+            GOOD.replace("keep-alive, Upgrade", "keep-alive\r\nConnection: no-upgrade"),
+            426,
+            "Upgrade: websocket",
+        ),
         (GOOD.replace("Version: 13", "Version: 8"), 426, "Sec-WebSocket-Version: 13"),
         (GOOD.replace("dGhl", ""), 400, "Connection: close"),
         (GOOD.replace("Host: h", "Host h"), 400, "Connection: close"),
@@ -128,6 +149,8 @@ async fn the_limit_counts_to_the_byte() {
 async fn answers_are_checked() {
     let good = "HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\nConnection: keep-alive, upgrade\r\nSec-WebSocket-Accept: KEY\r\n";
     assert_eq!(answered(&format!("{good}\r\n\x02")).await.unwrap(), b"\x02");
+    let lines = good.replace(", upgrade", "\r\nConnection: upgrade");
+    assert_eq!(answered(&format!("{lines}\r\n\x02")).await.unwrap(), b"\x02");
     for (from, to) in [
         ("Upgrade: WebSocket", "A: b"),
         ("keep-alive, upgrade", "close"),
