@@ -79,6 +79,8 @@ impl Streams {
     }
 
     /// Sends a frame for each stream in turn, until all is sent or the link is full. True if something was sent.
+    ///
+    /// It comes to an end: each turn leaves less to send, or nothing of the stream.
     pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         while let Some(key) = self.sending.pop_front() {
@@ -113,13 +115,14 @@ impl Entry {
         if duties.send {
             self.state.peek_unsent(frame_size, chunk);
             return match Pin::new(&mut self.inner).poll_write(cx, chunk) {
-                Poll::Ready(Ok(n)) => {
+                Poll::Ready(Ok(n)) if n > 0 => {
                     self.state.sent(n);
                     Poll::Ready(())
                 }
-                // The peer has reset the stream: what is unsent goes when that is told.
-                Poll::Ready(Err(_)) => {
+                // The peer has reset the stream.
+                Poll::Ready(_) => {
                     self.state.end_reading();
+                    self.state.end_sending();
                     Poll::Ready(())
                 }
                 Poll::Pending => Poll::Pending,
@@ -153,5 +156,55 @@ fn drain_one(cx: &mut Context<'_>, entry: &mut Entry, chunk: &mut Vec<u8>, moved
             }
         }
         *moved = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{accepted::Accepted, shared::Limits};
+    use futures::FutureExt;
+    use libp2p_core::{muxing::StreamMuxer, upgrade::InboundConnectionUpgrade};
+    use skep_api::{Side, stream::StreamError};
+    use std::task::Waker;
+
+    const KEY: Key = Key { number: 1, ours: true };
+
+    /// A stream whose place in the crate takes no more, though nothing of that was seen on the link.
+    fn broken(cx: &mut Context<'_>) -> (Streams, Arc<State>, Arc<Mutex<Link>>) {
+        let limits =
+            Limits { max_inbound: 4, max_outbound: 4, max_buffer: 1024, max_unsent: 1024, frame_size: 1024 };
+        let shared = Arc::new(Shared::new(limits));
+        let (io, _) = tokio::io::duplex(1024);
+        let link = Link::new(Box::new(io), Arc::clone(&shared), Arc::new(Accepted::new(4)));
+        let link = Arc::new(Mutex::new(link));
+        let upgrade = libp2p_mplex::Config::new().upgrade_inbound(Below::new(Arc::clone(&link)), "");
+        let mut mux = upgrade.now_or_never().unwrap().unwrap();
+        let Poll::Ready(Ok(mut inner)) = Pin::new(&mut mux).poll_outbound(cx) else {
+            panic!("no stream was opened");
+        };
+        assert!(Pin::new(&mut inner).poll_close(cx).is_ready());
+        let state = lock(&link).enter(KEY);
+        let mut streams = Streams::new(shared);
+        streams.insert(inner, Arc::clone(&state));
+        (streams, state, link)
+    }
+
+    #[test]
+    fn a_stream_that_the_crate_takes_no_more_of_is_given_up() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut streams, state, _link) = broken(&mut cx);
+        assert!(state.poll_write(&cx, b"data").is_ready());
+        streams.attend(KEY);
+        assert!(streams.write(&mut cx));
+        assert!(!streams.has_unsent());
+        let Poll::Ready(Err(error)) = state.poll_write(&cx, b"more") else {
+            panic!("what nobody takes is taken");
+        };
+        assert!(
+            matches!(StreamError::of(&error), Some(StreamError::Reset { by: Side::Local, .. })),
+            "{error}"
+        );
+        assert_eq!(streams.take_left(), [KEY]);
     }
 }

@@ -51,6 +51,16 @@ impl State {
         inner.wake();
     }
 
+    /// The crate takes no more of the stream, so that nothing of it may wait to be sent. Where no reset is the reason, the
+    /// stream is given up.
+    pub(crate) fn end_sending(&self) {
+        let mut inner = self.lock();
+        if inner.torn.is_none() {
+            self.abort(&mut inner, Code::UNKNOWN);
+        }
+        self.forget_unsent(&mut inner);
+    }
+
     /// The reader is too slow: the stream is given up, so that the others can go on.
     pub(crate) fn give_up(&self) {
         let mut inner = self.lock();
